@@ -1,0 +1,39 @@
+"""The command line: `vigia --help` is the map of all commands.
+
+One file per command group. Each imports its room inside the command, so that the gateway runs without the server's libraries
+and `--help` answers at once.
+"""
+
+import sys
+
+import typer
+
+from vigia.cli import analytics, api, bench, db, demo, edge, ingest, worker
+from vigia.errors import VigiaError
+
+EXIT_CONFIG = 2
+
+app = typer.Typer(
+    name="vigia",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Predict-and-fix for manufacturers that sell outcomes.",
+)
+app.add_typer(demo.app, name="demo", help="A whole fleet on this machine: fly it, predict, fix, see the outcome.")
+app.add_typer(edge.app, name="edge", help="The gateway beside the machines.")
+app.add_typer(ingest.app, name="ingest", help="From the broker to the database.")
+app.add_typer(analytics.app, name="analytics", help="Failure prediction: run, train, evaluate.")
+app.add_typer(worker.app, name="worker", help="Jobs: alarms, cases, work orders, dispatch.")
+app.add_typer(api.app, name="api", help="REST for programs and the portal for people.")
+app.add_typer(db.app, name="db", help="The database: migrate, status, seed.")
+app.add_typer(bench.app, name="bench", help="Measure this machine.")
+
+
+def main() -> None:
+    """Run the command line; an error that was foreseen is one sentence and exit code 2."""
+    try:
+        app()
+    except VigiaError as error:
+        sys.stderr.write(f"vigia: {error}\n")
+        sys.exit(EXIT_CONFIG)

@@ -1,0 +1,5 @@
+"""`vigia db`."""
+
+import typer
+
+app = typer.Typer(no_args_is_help=True)

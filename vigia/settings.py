@@ -1,0 +1,38 @@
+"""What every process may be told, from the environment (`VIGIA_*`) and the command line; built at the entry point, passed, never imported."""
+
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from vigia.errors import ConfigError
+
+
+class Settings(BaseSettings):
+    """Settings shared by all commands. A command-line option wins over the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="VIGIA_", extra="ignore", frozen=True)
+
+    home: Path = Field(default=Path(".vigia"), description="Folder that holds everything Vigía makes on this machine.")
+    dsn: str | None = Field(default=None, description="PostgreSQL to use instead of the embedded one.")
+    broker: str | None = Field(default=None, description="MQTT broker to use instead of the embedded one: mqtt[s]://[user:password@]host:port")
+    broker_ca: Path | None = Field(default=None, description="CA certificate file for mqtts.")
+    broker_cert: Path | None = Field(default=None, description="Client certificate file for mqtts.")
+    broker_key: Path | None = Field(default=None, description="Client key file for mqtts.")
+    host: str = Field(default="127.0.0.1", description="Address the api and portal listen on.")
+    port: int = Field(default=8080, ge=0, le=65535, description="Port the api and portal listen on; 0 picks a free one.")
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+
+
+def load_settings(**options: object) -> Settings:
+    """Settings from the environment, overridden by the `options` that are not None.
+
+    Raises ConfigError naming the variable or option, its value's fault and the remedy.
+    """
+    try:
+        return Settings(**{key: value for key, value in options.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0])
+        message = f"VIGIA_{key.upper()} (--{key.replace('_', '-')}) = {first['input']!r}: {first['msg']}. Set it to a valid value or unset it."
+        raise ConfigError(message) from None
