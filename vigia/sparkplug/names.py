@@ -1,0 +1,30 @@
+"""Names and numbers that both ends of the wire must spell alike."""
+
+NAMESPACE = "spBv1.0"
+
+# ── what Sparkplug B names ──
+BD_SEQ = "bdSeq"
+REBIRTH = "Node Control/Rebirth"
+QUALITY = "Quality"  # property of a metric; absent means GOOD
+QUALITY_BAD = 0
+QUALITY_GOOD = 192
+QUALITY_STALE = 500
+ENG_UNIT = "engUnit"  # property: UCUM code
+ENG_LOW = "engLow"
+ENG_HIGH = "engHigh"
+DOCUMENTATION = "documentation"
+
+# ── what Vigía adds, as ordinary metrics and properties ──
+KIND = "kind"  # property: what a point is, e.g. measurement, setting, counter, state
+SERIAL_NUMBER = "Properties/Serial Number"
+MODEL = "Properties/Model"
+EPOCH = "Vigia/Epoch"  # changes only when the edge's buffer itself was lost
+BATCH = "Vigia/Batch"  # number of this message's batch within the epoch, from 1
+NEWEST = "Vigia/Newest"  # newest batch number given out: a lost tail shows
+ACKNOWLEDGED = "Vigia/Acknowledged"  # written by the host: everything up to this number is committed
+TOMBSTONE = "Vigia/Tombstone"  # JSON {"epoch", "from", "to", "reason"}: numbers dropped on purpose, both ends included
+
+HOST_ID = "vigia"
+
+MAX_PAYLOAD_BYTES = 1_000_000
+MAX_METRICS = 5_000
