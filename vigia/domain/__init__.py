@@ -1,0 +1,1 @@
+"""Rules and promises: pure, standard library only."""

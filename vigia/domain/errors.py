@@ -1,0 +1,23 @@
+"""What a rule says when it refuses. The api maps these to problem+json; they know nothing of HTTP."""
+
+from vigia.errors import VigiaError
+
+
+class DomainError(VigiaError):
+    """A rule of the business refuses this."""
+
+
+class NotFoundError(DomainError):
+    """There is no such thing, or the caller may not see it."""
+
+
+class InvalidValueError(DomainError):
+    """A value given cannot be used."""
+
+
+class TransitionRefusedError(DomainError):
+    """The state it is in does not allow this step."""
+
+
+class SpareUnavailableError(DomainError):
+    """No serviceable spare of that model is in the pool."""
