@@ -105,13 +105,9 @@ def decode(data: bytes, datatypes: Mapping[str | int, DataType] = _NO_DATATYPES)
     if len(message.metrics) > MAX_METRICS:
         msg = f"{len(message.metrics)} metrics, more than the {MAX_METRICS} accepted"
         raise PayloadError(msg)
-    try:
-        metrics = tuple([_read_metric(raw, datatypes) for raw in message.metrics])
-    except UnicodeDecodeError:
-        raise PayloadError("a text is not valid UTF-8") from None
     return Payload(
         timestamp=message.timestamp if message.HasField("timestamp") else None,
-        metrics=metrics,
+        metrics=tuple([_read_metric(raw, datatypes) for raw in message.metrics]),
         seq=message.seq if message.HasField("seq") else None,
     )
 
@@ -129,7 +125,7 @@ def typed(metric: Metric, datatype: DataType) -> Metric:
 
 
 def _read_metric(raw: Any, datatypes: Mapping[str | int, DataType]) -> Metric:  # noqa: ANN401  # protobuf classes are built at run time
-    name = raw.name if raw.HasField("name") else None
+    name = _text(raw.name) if raw.HasField("name") else None
     alias = raw.alias if raw.HasField("alias") else None
     if name is None and alias is None:
         raise PayloadError("a metric has neither name nor alias")
@@ -150,6 +146,13 @@ def _read_metric(raw: Any, datatypes: Mapping[str | int, DataType]) -> Metric:  
         raw.is_transient,
         properties,
     )
+
+
+def _text(value: object) -> str:
+    """`value` if it is text: protobuf hands over bytes where a string field of proto2 is not UTF-8."""
+    if isinstance(value, str):
+        return value
+    raise PayloadError("a text is not valid UTF-8")
 
 
 def _datatype(number: int, alias: int | None, name: str | None, datatypes: Mapping[str | int, DataType]) -> DataType | None:
@@ -175,6 +178,8 @@ def _read_metric_value(raw: Any, datatype: DataType | None) -> Scalar:  # noqa: 
         blob: bytes = getattr(raw, field_name).SerializeToString()
         return blob
     value: Scalar = getattr(raw, field_name)
+    if field_name == "string_value":
+        _text(value)
     return value if datatype is None else read_value(datatype, field_name, value)
 
 
@@ -225,7 +230,7 @@ def _read_properties(raw: Any) -> dict[str, Property]:  # noqa: ANN401
     if len(raw.keys) != len(raw.values):
         msg = f"a property set has {len(raw.keys)} keys and {len(raw.values)} values"
         raise PayloadError(msg)
-    return {key: _read_property(key, value) for key, value in zip(raw.keys, raw.values, strict=True)}
+    return {_text(key): _read_property(key, value) for key, value in zip(raw.keys, raw.values, strict=True)}
 
 
 def _read_property(key: str, raw: Any) -> Property:  # noqa: ANN401
@@ -244,10 +249,9 @@ def _read_property(key: str, raw: Any) -> Property:  # noqa: ANN401
     if not datatype:
         msg = f"property {key!r} has unknown data type {raw.type}"
         raise PayloadError(msg)
-    read = read_value(datatype, field_name, value)
-    if isinstance(read, bytes):
-        msg = f"property {key!r} cannot be a {datatype.name}"
-        raise PayloadError(msg)
+    if field_name == "string_value":
+        return _text(value)
+    read: Property = read_value(datatype, field_name, value)  # type: ignore[assignment]  # a property has no field for bytes
     return read
 
 

@@ -121,7 +121,7 @@ def node_command_filter(group_id: str, node_id: str) -> str:
 
 def device_command_filter(group_id: str, node_id: str) -> str:
     """The filter an edge node subscribes to for its devices' commands."""
-    return f"{Topic(group_id, MessageType.NCMD, node_id)}/+".replace("/NCMD/", "/DCMD/", 1)
+    return f"{NAMESPACE}/{check_id('group_id', group_id)}/{MessageType.DCMD}/{check_id('edge_node_id', node_id)}/+"
 
 
 def all_filter() -> str:
