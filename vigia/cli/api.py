@@ -1,5 +1,35 @@
 """`vigia api`."""
 
+import asyncio
+import json
+import sys
+
 import typer
 
+from vigia.cli.options import Dsn, Home, Host, Port
+from vigia.errors import ConfigError
+from vigia.settings import load_settings
+
 app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def run(home: Home = None, dsn: Dsn = None, host: Host = None, port: Port = None) -> None:
+    """Serve REST for programs and the portal for people until stopped."""
+    from vigia.api.config import ApiConfig
+    from vigia.api.server import run as serve
+
+    settings = load_settings(home=home, dsn=dsn, host=host, port=port)
+    if settings.dsn is None:
+        raise ConfigError("No database is named: give --dsn (VIGIA_DSN); `vigia demo` starts one by itself.")
+    asyncio.run(serve(ApiConfig(dsn=settings.dsn, host=settings.host, port=settings.port)))
+
+
+@app.command()
+def openapi() -> None:
+    """Print the OpenAPI document of the REST interface."""
+    from vigia.api.app import create_app
+    from vigia.api.config import ApiConfig
+
+    json.dump(create_app(ApiConfig(dsn="")).openapi(), sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")
