@@ -128,7 +128,8 @@ def _acknowledge(alarm: Alarm) -> Alarm:
     if alarm.state is State.NORMAL:
         raise TransitionRefusedError("The alarm is back to normal; there is nothing to acknowledge.")
     if alarm.state in HIDDEN:
-        raise TransitionRefusedError(f"The alarm is {_words(alarm.state)}; bring it back before acknowledging it.")
+        message = f"The alarm is {_words(alarm.state)}; bring it back before acknowledging it."
+        raise TransitionRefusedError(message)
     return _settled(replace(alarm, acknowledged=True))
 
 
@@ -142,10 +143,12 @@ def _shelved(alarm: Alarm, event: Shelve, now: datetime) -> Alarm:
     if alarm.state is State.NORMAL:
         raise TransitionRefusedError("The alarm is back to normal; there is nothing to shelve.")
     if alarm.state in HIDDEN - {State.SHELVED}:
-        raise TransitionRefusedError(f"The alarm is {_words(alarm.state)}; it cannot be shelved as well.")
+        message = f"The alarm is {_words(alarm.state)}; it cannot be shelved as well."
+        raise TransitionRefusedError(message)
     if not now < event.until <= now + MAX_TIME_SHELVED:
         hours = MAX_TIME_SHELVED // timedelta(hours=1)
-        raise InvalidValueError(f"An alarm is shelved until a time in the future, at most {hours} hours ahead.")
+        message = f"An alarm is shelved until a time in the future, at most {hours} hours ahead."
+        raise InvalidValueError(message)
     return replace(alarm, state=State.SHELVED, shelved_until=event.until, one_shot=event.one_shot)
 
 

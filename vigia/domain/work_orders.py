@@ -116,7 +116,8 @@ class NewWorkOrder:
 def advance(state: State, to: State) -> State:
     """`to`, if an order in `state` may go there. Raises TransitionRefusedError otherwise."""
     if to not in NEXT[state]:
-        raise TransitionRefusedError(f"A work order that is {_words(state)} cannot become {_words(to)}.")
+        message = f"A work order that is {_words(state)} cannot become {_words(to)}."
+        raise TransitionRefusedError(message)
     return to
 
 
