@@ -341,7 +341,11 @@ create table alarm (
     raised_at       timestamptz not null,
     acknowledged_at timestamptz,
     acknowledged_by int references account,
-    cleared_at      timestamptz,
+    confirmed_at    timestamptz,                      -- the corrective action is taken
+    confirmed_by    int references account,
+    cleared_at      timestamptz,                      -- the condition no longer holds
+    shelved_until   timestamptz,
+    shelved_once    boolean not null default false,   -- the shelving ends with the condition
     reason          jsonb not null,
     unique (customer_id, alarm_id),
     foreign key (customer_id, role_id) references role (customer_id, role_id),
