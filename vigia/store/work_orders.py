@@ -109,14 +109,14 @@ async def raise_order(tx: Transaction, case: FailureCase, new: NewWorkOrder, rea
     if work_order_id is None:
         return None
     await queries.execute(tx, "work_order_step_add", customer_id=case.customer_id, work_order_id=work_order_id, codes=list(new.steps))
-    await _log(tx, case.customer_id, work_order_id, new.state, at, None)
+    await _log(tx, work_order_id, new.state, at, None)
     return work_order_id
 
 
 async def set_state(tx: Transaction, order: WorkOrder, state: State, at: datetime, account_id: int | None = None) -> None:
     """Bring the order to `state` (allowed by the rules: `domain.work_orders.advance`) and log it."""
     await queries.execute(tx, "work_order_state", work_order_id=order.work_order_id, state=state)
-    await _log(tx, order.customer_id, order.work_order_id, state, at, account_id)
+    await _log(tx, order.work_order_id, state, at, account_id)
 
 
 async def make_urgent(tx: Transaction, work_order_id: int, due_at: datetime) -> None:
@@ -166,7 +166,5 @@ async def events(tx: Transaction, work_order_id: int) -> list[WorkOrderEvent]:
     return await queries.rows(tx, "work_order_events", WorkOrderEvent, work_order_id=work_order_id)
 
 
-async def _log(tx: Transaction, customer_id: int, work_order_id: int, state: State, at: datetime, account_id: int | None) -> None:
-    await queries.execute(
-        tx, "work_order_log", customer_id=customer_id, work_order_id=work_order_id, at=at, state=state, account_id=account_id
-    )
+async def _log(tx: Transaction, work_order_id: int, state: State, at: datetime, account_id: int | None) -> None:
+    await queries.execute(tx, "work_order_log", work_order_id=work_order_id, at=at, state=state, account_id=account_id)

@@ -60,7 +60,7 @@ update work_order set state = %(state)s where work_order_id = %(work_order_id)s
 
 -- name: work_order_log
 insert into work_order_event (customer_id, work_order_id, at, state, account_id)
-values (%(customer_id)s, %(work_order_id)s, %(at)s, %(state)s, %(account_id)s)
+select customer_id, work_order_id, %(at)s, %(state)s, %(account_id)s from work_order where work_order_id = %(work_order_id)s
 
 -- name: work_order_events
 select at, state, account_id from work_order_event where work_order_id = %(work_order_id)s order by work_order_event_id
