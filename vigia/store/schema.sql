@@ -119,8 +119,11 @@ create table installation (
     removed_at      timestamptz,
     check (removed_at > installed_at),
     foreign key (customer_id, role_id) references role (customer_id, role_id),
-    exclude using gist (role_id with =, tstzrange(installed_at, removed_at) with &&),
-    exclude using gist (asset_id with =, tstzrange(installed_at, removed_at) with &&)
+    -- One machine a role: the next may come the moment the last one left.
+    constraint installation_role_excl exclude using gist (int4range(role_id, role_id, '[]') with &&, tstzrange(installed_at, removed_at) with &&),
+    -- One role a machine, both ends included: it cannot leave one place and stand in another at the same instant. So every reading belongs
+    -- to one installation at most, and to one customer.
+    constraint installation_asset_excl exclude using gist (int4range(asset_id, asset_id, '[]') with &&, tstzrange(installed_at, removed_at, '[]') with &&)
 );
 
 create table point (
@@ -178,7 +181,7 @@ create table ledger (
     eseqs        int8range not null check (not isempty(eseqs)),
     rows         bigint not null,
     committed_at timestamptz not null default now(),
-    exclude using gist (edge_node_id with =, epoch with =, eseqs with &&)
+    constraint ledger_excl exclude using gist (int4range(edge_node_id, edge_node_id, '[]') with &&, int8range(epoch, epoch, '[]') with &&, eseqs with &&)
 );
 
 -- What the edge dropped on purpose, with its reason: a hole that is explained.
@@ -439,7 +442,7 @@ create table state_interval (
     check (ended_at >= started_at),
     foreign key (customer_id, role_id) references role (customer_id, role_id),
     foreign key (customer_id, work_order_id) references work_order (customer_id, work_order_id),
-    exclude using gist (role_id with =, tstzrange(started_at, ended_at) with &&)
+    constraint state_interval_excl exclude using gist (int4range(role_id, role_id, '[]') with &&, tstzrange(started_at, ended_at) with &&)
 );
 
 create table contract (
@@ -469,3 +472,22 @@ create table audit_event (
     subject        text not null,
     detail         jsonb not null default '{}'
 );
+
+-- What migrate has done: component 'vigia' names the files of migrations/, 'jobs' the packaged ones of procrastinate.
+create table schema_migration (
+    component  text not null check (component in ('vigia', 'jobs')),
+    name       text not null,
+    applied_at timestamptz not null default now(),
+    primary key (component, name)
+);
+
+grant usage on schema vigia to vigia_service, vigia_app, vigia_reporter;
+do $$
+declare
+    name text;
+begin
+    for name in select relname from pg_class where relnamespace = 'vigia'::regnamespace and relkind in ('r', 'p', 'v') and relname <> 'telemetry' loop
+        execute format('grant select, insert, update, delete on %I to vigia_service, vigia_app', name);
+        execute format('grant select on %I to vigia_reporter', name);
+    end loop;
+end $$;

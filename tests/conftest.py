@@ -1,0 +1,117 @@
+"""Fixtures for every room: a real PostgreSQL, one for the whole run, and a fresh migrated database for each test that asks."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from vigia.store.database import Database
+from vigia.store.embedded import EmbeddedPostgres
+from vigia.store.migrate import migrate
+
+TEMPLATE = "vigia_template"
+TIMESCALE = "VIGIA_TEST_TIMESCALE_DSN"
+
+# Nothing here survives a power cut, so nothing waits for the disk.
+FAST: Mapping[str, str] = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "shared_buffers": "64MB", "max_connections": "200"}
+
+
+@pytest.fixture(scope="session")
+def server_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The run's own PostgreSQL, shared by all xdist workers: the last one stops it."""
+    home = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        home = home.parent
+    with EmbeddedPostgres(home, FAST) as server:
+        yield server.dsn
+
+
+@pytest.fixture(scope="session")
+def template(server_dsn: str) -> str:
+    """A migrated database that is never connected to, only copied."""
+    with psycopg.connect(server_dsn, autocommit=True) as connection:
+        connection.execute("select pg_advisory_lock(1)")
+        if connection.execute("select from pg_database where datname = %s", (TEMPLATE,)).rowcount == 0:
+            connection.execute("drop database if exists vigia_new_template")
+            connection.execute("create database vigia_new_template")
+            asyncio.run(migrate(make_conninfo(server_dsn, dbname="vigia_new_template")))
+            connection.execute(sql.SQL("alter database vigia_new_template rename to {}").format(sql.Identifier(TEMPLATE)))
+    return TEMPLATE
+
+
+@pytest.fixture
+def dsn(server_dsn: str, template: str) -> Iterator[str]:
+    """A fresh, migrated, empty database (plain profile) of the test's own; its superuser's connection string."""
+    with _fresh_database(server_dsn, template) as made:
+        yield made
+
+
+@pytest.fixture
+def empty_dsn(server_dsn: str) -> Iterator[str]:
+    """A fresh database without any schema."""
+    with _fresh_database(server_dsn, None) as made:
+        yield made
+
+
+@pytest.fixture
+def timescale_empty_dsn() -> Iterator[str]:
+    """A fresh database without any schema on the server with TimescaleDB."""
+    server = os.environ.get(TIMESCALE)
+    if not server:
+        pytest.skip(f"NOT RUN ON TIMESCALEDB: set {TIMESCALE} to a superuser's DSN of a server that has it")
+    with _fresh_database(server, None) as made:
+        yield made
+
+
+@pytest.fixture
+def timescale_dsn(timescale_empty_dsn: str) -> str:
+    """A fresh, migrated, empty database with the TimescaleDB profile. Mark the test `timescale`."""
+    asyncio.run(migrate(timescale_empty_dsn))
+    return timescale_empty_dsn
+
+
+@pytest.fixture(params=["plain", pytest.param("timescale", marks=pytest.mark.timescale)])
+def either_dsn(request: pytest.FixtureRequest) -> str:
+    """Like `dsn`, once for each profile."""
+    made: str = request.getfixturevalue("dsn" if request.param == "plain" else "timescale_dsn")
+    return made
+
+
+@pytest.fixture
+async def service(dsn: str) -> AsyncIterator[Database]:
+    """The test's database in the role of ingest, analytics and worker: sees all customers."""
+    async with Database(dsn, "vigia_service") as database:
+        yield database
+
+
+@pytest.fixture
+async def app_db(dsn: str) -> AsyncIterator[Database]:
+    """The test's database in the role of the api and portal: sees what the transaction's caller may."""
+    async with Database(dsn, "vigia_app") as database:
+        yield database
+
+
+class _fresh_database:  # noqa: N801 - used like a function
+    """A database for the length of a `with`, dropped afterwards even if someone is still connected."""
+
+    def __init__(self, server_dsn: str, template: str | None) -> None:
+        self._server_dsn = server_dsn
+        self._template = sql.SQL(" template {}").format(sql.Identifier(template)) if template else sql.SQL("")
+        self._name = sql.Identifier(f"test_{uuid4().hex[:12]}")
+
+    def __enter__(self) -> str:
+        self._run(sql.SQL("create database {}{}").format(self._name, self._template))
+        return make_conninfo(self._server_dsn, dbname=self._name._obj[0])
+
+    def __exit__(self, *_exc: object) -> None:
+        self._run(sql.SQL("drop database {} with (force)").format(self._name))
+
+    def _run(self, statement: sql.Composed) -> None:
+        with psycopg.connect(self._server_dsn, autocommit=True) as connection:
+            connection.execute(statement)

@@ -1,0 +1,493 @@
+-- The database of a new install. Migrations bring an old one here; a test proves both give the same.
+--
+-- Tenancy (docs/decisions/0004): every relational table has row-level security, forced. Staff of the manufacturer see all
+-- customers, a customer sees its own. Telemetry carries no policy (TimescaleDB refuses it beside the columnstore): the app
+-- role has no grant on it and reads the security_barrier views at the end of this file.
+--
+-- Roles: vigia_owner owns everything and migrates; vigia_service is ingest, analytics and worker, acting for all customers;
+-- vigia_app is the api and portal, acting for one caller a transaction; vigia_reporter reads. They are made by roles.sql.
+
+-- ── who is asking ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+create function caller_customer() returns int language sql stable parallel safe as
+$$ select nullif(current_setting('vigia.customer_id', true), '')::int $$;
+
+create function caller_is_staff() returns boolean language sql stable parallel safe as
+$$ select coalesce(nullif(current_setting('vigia.staff', true), ''), 'off') = 'on' $$;
+
+create function may_see(owner_customer_id int) returns boolean language sql stable parallel safe as
+$$ select caller_is_staff() or coalesce(owner_customer_id = caller_customer(), false) $$;
+
+-- ── customers and their equipment (ISA-95) ───────────────────────────────────────────────────────────────────────────
+
+create table customer (
+    customer_id int generated always as identity primary key,
+    code        text not null unique check (code ~ '^[a-z0-9][a-z0-9-]*$'),
+    name        text not null,
+    created_at  timestamptz not null default now()
+);
+
+create table site (
+    site_id     int generated always as identity primary key,
+    customer_id int not null references customer,
+    code        text not null,
+    name        text not null,
+    time_zone   text not null,
+    unique (customer_id, site_id),
+    unique (customer_id, code)
+);
+
+create table area (
+    area_id     int generated always as identity primary key,
+    customer_id int not null,
+    site_id     int not null,
+    name        text not null,
+    unique (customer_id, area_id),
+    unique (customer_id, site_id, name),
+    foreign key (customer_id, site_id) references site (customer_id, site_id)
+);
+
+create table line (
+    line_id     int generated always as identity primary key,
+    customer_id int not null,
+    area_id     int not null,
+    name        text not null,
+    unique (customer_id, line_id),
+    unique (customer_id, area_id, name),
+    foreign key (customer_id, area_id) references area (customer_id, area_id)
+);
+
+create table asset_model (
+    asset_model_id int generated always as identity primary key,
+    code           text not null unique,
+    name           text not null,
+    life_unit      text not null default 'h'          -- what remaining life is counted in, UCUM ('h', '{cycle}')
+);
+
+-- A gateway at a site; its Sparkplug identity is unique in the whole infrastructure.
+create table edge_node (
+    edge_node_id    int generated always as identity primary key,
+    customer_id     int not null,
+    site_id         int not null,
+    group_id        text not null check (group_id !~ '[+/#]' and group_id <> ''),
+    node_id         text not null check (node_id !~ '[+/#]' and node_id <> ''),
+    online          boolean not null default false,
+    bd_seq          bigint,
+    born_at         timestamptz,                      -- wall clock of the last NBIRTH
+    died_at         timestamptz,
+    last_reading_at timestamptz,                      -- newest source time committed: the fleet's own clock in a replay
+    last_commit_at  timestamptz,                      -- wall clock of that commit
+    epoch           bigint,                           -- newest batch number the edge has announced (its heartbeat)
+    newest_eseq     bigint,
+    unique (customer_id, edge_node_id),
+    foreign key (customer_id, site_id) references site (customer_id, site_id)
+);
+create unique index edge_node_key on edge_node (lower(group_id), lower(node_id));
+
+-- The place (functional location). The machine standing in it is an installation.
+create table role (
+    role_id        int generated always as identity primary key,
+    customer_id    int not null,
+    line_id        int not null,
+    asset_model_id int not null references asset_model,
+    name           text not null,
+    edge_node_id   int,
+    device_id      text check (device_id !~ '[+/#]' and device_id <> ''),
+    unique (customer_id, role_id),
+    unique (customer_id, line_id, name),
+    unique (edge_node_id, device_id),
+    foreign key (customer_id, line_id) references line (customer_id, line_id),
+    foreign key (customer_id, edge_node_id) references edge_node (customer_id, edge_node_id)
+);
+
+-- The machine (serial number). It belongs to no customer: who may see it follows from where it is, or was, installed.
+create table asset (
+    asset_id       int generated always as identity primary key,
+    asset_model_id int not null references asset_model,
+    serial_number  text not null,
+    condition      text not null default 'serviceable' check (condition in ('serviceable', 'unserviceable')),
+    created_at     timestamptz not null default now(),
+    unique (asset_model_id, serial_number)
+);
+
+create table installation (
+    installation_id int generated always as identity primary key,
+    customer_id     int not null,
+    role_id         int not null,
+    asset_id        int not null references asset,
+    installed_at    timestamptz not null,
+    removed_at      timestamptz,
+    check (removed_at > installed_at),
+    foreign key (customer_id, role_id) references role (customer_id, role_id),
+    -- One machine a role: the next may come the moment the last one left.
+    constraint installation_role_excl exclude using gist (int4range(role_id, role_id, '[]') with &&, tstzrange(installed_at, removed_at) with &&),
+    -- One role a machine, both ends included: it cannot leave one place and stand in another at the same instant. So every reading belongs
+    -- to one installation at most, and to one customer.
+    constraint installation_asset_excl exclude using gist (int4range(asset_id, asset_id, '[]') with &&, tstzrange(installed_at, removed_at, '[]') with &&)
+);
+
+create table point (
+    point_id    int generated always as identity primary key,
+    asset_id    int not null references asset,
+    name        text not null,
+    kind        text not null default 'measurement' check (kind in ('measurement', 'setting', 'state', 'counter')),
+    unit        text not null default '1',            -- UCUM
+    description text not null default '',
+    low         float8,                               -- engineering range; readings outside are kept
+    high        float8,
+    unique (asset_id, name)
+);
+
+-- ── telemetry: the tables themselves are in profile_timescale.sql / profile_plain.sql ────────────────────────────────
+-- telemetry (point_id int, ts timestamptz, value float8, quality smallint)
+
+create table telemetry_1m (
+    point_id  int not null,
+    bucket    timestamptz not null,
+    count     bigint not null,                        -- good readings
+    sum       float8 not null,
+    min       float8,
+    max       float8,
+    last_ts   timestamptz not null,
+    last      float8,
+    good_mask bigint not null,                        -- bit s: second s of the minute has a good reading
+    primary key (point_id, bucket)
+);
+
+create table telemetry_1h (
+    point_id     int not null,
+    bucket       timestamptz not null,
+    count        bigint not null,
+    sum          float8 not null,
+    min          float8,
+    max          float8,
+    last_ts      timestamptz not null,
+    last         float8,
+    good_seconds int not null,
+    primary key (point_id, bucket)
+);
+
+create table point_latest (
+    point_id int primary key,
+    ts       timestamptz not null,
+    value    float8,
+    quality  smallint not null
+);
+
+-- What of an edge's numbered batches is committed. A range is written once: the second try is a replay.
+create table ledger (
+    edge_node_id int not null references edge_node,
+    epoch        bigint not null,
+    eseqs        int8range not null check (not isempty(eseqs)),
+    rows         bigint not null,
+    committed_at timestamptz not null default now(),
+    constraint ledger_excl exclude using gist (int4range(edge_node_id, edge_node_id, '[]') with &&, int8range(epoch, epoch, '[]') with &&, eseqs with &&)
+);
+
+-- What the edge dropped on purpose, with its reason: a hole that is explained.
+create table tombstone (
+    edge_node_id int not null references edge_node,
+    epoch        bigint not null,
+    eseqs        int8range not null check (not isempty(eseqs)),
+    reason       text not null,
+    recorded_at  timestamptz not null default now(),
+    unique (edge_node_id, epoch, eseqs)
+);
+
+-- Per edge and epoch: every number seen or announced, less ledger and tombstones. Must be empty.
+create view ledger_hole with (security_invoker = true) as
+with known as (
+    select edge_node_id, epoch, range_agg(eseqs) as eseqs
+    from (select edge_node_id, epoch, eseqs from ledger
+          union all select edge_node_id, epoch, eseqs from tombstone) as accounted
+    group by edge_node_id, epoch
+), expected as (
+    select n.edge_node_id, coalesce(k.epoch, n.epoch) as epoch,
+           int8range(1, greatest(coalesce(upper(k.eseqs), 1),
+                                 case when n.epoch = coalesce(k.epoch, n.epoch) then coalesce(n.newest_eseq, 0) + 1 else 1 end)) as full_range,
+           coalesce(k.eseqs, '{}'::int8multirange) as eseqs
+    from edge_node n left join known k using (edge_node_id)
+)
+select edge_node_id, epoch, hole
+from expected, unnest(int8multirange(full_range) - eseqs) as hole
+where not isempty(full_range);
+
+-- The last birth of each node and device, so that any worker decodes any edge.
+create table birth (
+    edge_node_id int not null references edge_node,
+    device_id    text not null default '',            -- '' is the node itself
+    bd_seq       bigint not null,
+    born_at      timestamptz not null,
+    asset_id     int references asset,
+    metrics      jsonb not null,                      -- [{"name", "alias", "datatype", "point_id"}]
+    alive        boolean not null default true,
+    primary key (edge_node_id, device_id)
+);
+
+create table dead_letter (
+    dead_letter_id bigint generated always as identity primary key,
+    received_at    timestamptz not null default now(),
+    topic          text not null,
+    reason         text not null,
+    detail         text not null default '',
+    payload        bytea not null                     -- first 64 KiB
+);
+create index dead_letter_received_idx on dead_letter (received_at);
+
+-- Detector state as of the last committed batch of an edge: a finding is as durable as its data.
+create table detector_snapshot (
+    edge_node_id int primary key references edge_node,
+    point_ids    int[] not null,
+    state        bytea not null,                      -- float64[len(point_ids), analytics.detectors.STATE_WIDTH]
+    updated_at   timestamptz not null default now()
+);
+
+-- ── what is known ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+create table finding (
+    finding_id  bigint generated always as identity primary key,
+    customer_id int not null references customer,
+    asset_id    int not null references asset,
+    point_id    int not null references point,
+    detector    text not null,
+    at          timestamptz not null,                 -- source time of the reading
+    score       float8 not null,                      -- in multiples of the detector's threshold
+    why         jsonb not null
+);
+create index finding_asset_idx on finding (asset_id, at desc);
+
+create table model_version (
+    model_version_id int generated always as identity primary key,
+    asset_model_id   int not null references asset_model,
+    failure_mode     text not null,
+    version          text not null,                   -- name of the file in <home>/models
+    sha256           text not null,
+    metrics          jsonb not null,
+    champion         boolean not null default false,
+    created_at       timestamptz not null default now(),
+    unique (asset_model_id, failure_mode, version)
+);
+create unique index model_champion_key on model_version (asset_model_id, failure_mode) where champion;
+
+create table prediction (
+    prediction_id    bigint generated always as identity primary key,
+    customer_id      int not null references customer,
+    role_id          int not null,
+    asset_id         int not null references asset,
+    failure_mode     text not null,
+    at               timestamptz not null,            -- source time of the newest reading used
+    horizon          float8 not null,                 -- in asset_model.life_unit
+    probability      float8 not null check (probability between 0 and 1),
+    life_p10         float8 not null,                 -- remaining life, in asset_model.life_unit
+    life_p50         float8 not null,
+    life_p90         float8 not null,
+    health           float8 not null check (health between 0 and 100),
+    contributions    jsonb not null,                  -- [{"point", "share", "value", "healthy", "unit"}], largest first
+    model_version_id int not null references model_version,
+    unique (asset_id, failure_mode, at),
+    unique (customer_id, prediction_id),
+    foreign key (customer_id, role_id) references role (customer_id, role_id)
+);
+
+-- ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+create table account (
+    account_id    int generated always as identity primary key,
+    customer_id   int references customer,            -- null: staff of the manufacturer
+    kind          text not null check (kind in ('customer', 'technician', 'service_manager')),
+    login         text not null unique check (login = lower(login)),
+    name          text not null,
+    password_hash text not null,                      -- argon2id
+    language      text not null default 'en' check (language in ('en', 'es', 'pt')),
+    preferences   jsonb not null default '{}',
+    disabled_at   timestamptz,
+    check ((kind = 'customer') = (customer_id is not null))
+);
+
+create table login_session (
+    token_sha256 bytea primary key,
+    account_id   int not null references account on delete cascade,
+    created_at   timestamptz not null default now(),
+    expires_at   timestamptz not null,
+    csrf_token   text not null
+);
+
+-- ── predict and fix ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+create table failure_case (
+    failure_case_id int generated always as identity primary key,
+    customer_id     int not null,
+    role_id         int not null,
+    asset_id        int not null references asset,
+    failure_mode    text not null,
+    opened_at       timestamptz not null,
+    closed_at       timestamptz,
+    failed_at       timestamptz,                      -- the machine did fail
+    prediction_id   bigint,
+    unique (customer_id, failure_case_id),
+    foreign key (customer_id, role_id) references role (customer_id, role_id),
+    foreign key (customer_id, prediction_id) references prediction (customer_id, prediction_id)
+);
+create unique index failure_case_open_key on failure_case (asset_id, failure_mode) where closed_at is null;
+
+-- ISA-18.2. One open alarm per asset and condition; each step is an alarm_event.
+create table alarm (
+    alarm_id        int generated always as identity primary key,
+    customer_id     int not null,
+    role_id         int not null,
+    asset_id        int not null references asset,
+    condition       text not null,                    -- 'failure_predicted:hpc_degradation', 'drift:T50', 'failed'
+    failure_case_id int,
+    state           text not null check (state in ('unacknowledged', 'acknowledged', 'returned_unacknowledged', 'normal',
+                                                   'shelved', 'suppressed', 'out_of_service')),
+    priority        text not null check (priority in ('critical', 'high', 'medium', 'low')),
+    raised_at       timestamptz not null,
+    acknowledged_at timestamptz,
+    acknowledged_by int references account,
+    confirmed_at    timestamptz,                      -- the corrective action is taken
+    confirmed_by    int references account,
+    cleared_at      timestamptz,                      -- the condition no longer holds
+    shelved_until   timestamptz,
+    shelved_once    boolean not null default false,   -- the shelving ends with the condition
+    reason          jsonb not null,
+    unique (customer_id, alarm_id),
+    foreign key (customer_id, role_id) references role (customer_id, role_id),
+    foreign key (customer_id, failure_case_id) references failure_case (customer_id, failure_case_id)
+);
+create unique index alarm_open_key on alarm (asset_id, condition) where state <> 'normal';
+
+create table alarm_event (
+    alarm_event_id bigint generated always as identity primary key,
+    customer_id    int not null,
+    alarm_id       int not null,
+    at             timestamptz not null,
+    state          text not null,
+    account_id     int references account,
+    foreign key (customer_id, alarm_id) references alarm (customer_id, alarm_id)
+);
+
+create table work_order (
+    work_order_id   int generated always as identity primary key,
+    customer_id     int not null,
+    role_id         int not null,
+    asset_id        int not null references asset,
+    failure_case_id int not null,
+    failure_mode    text not null,
+    kind            text not null check (kind in ('predictive', 'corrective')),
+    state           text not null check (state in ('draft', 'triaged', 'approved', 'scheduled', 'dispatched', 'accepted',
+                                                   'travelling', 'in_progress', 'on_hold', 'work_done', 'verified', 'closed',
+                                                   'cannot_complete', 'cancelled')),
+    priority        text not null check (priority in ('critical', 'high', 'medium', 'low')),
+    reason          jsonb not null,                   -- the prediction as it stood when the order was raised
+    created_at      timestamptz not null,
+    due_at          timestamptz not null,
+    finished_at     timestamptz,
+    verdict         text check (verdict in ('confirmed', 'early', 'wrong', 'inconclusive')),
+    cause_code      text,                             -- ISO 14224 failure mechanism
+    note            text not null default '',
+    replaced_by     int references asset,             -- the serial number that took the role
+    unique (customer_id, work_order_id),
+    foreign key (customer_id, role_id) references role (customer_id, role_id),
+    foreign key (customer_id, failure_case_id) references failure_case (customer_id, failure_case_id)
+);
+create unique index work_order_open_key on work_order (asset_id, failure_mode) where finished_at is null;
+
+create table work_order_event (
+    work_order_event_id bigint generated always as identity primary key,
+    customer_id         int not null,
+    work_order_id       int not null,
+    at                  timestamptz not null,
+    state               text not null,
+    account_id          int references account,
+    foreign key (customer_id, work_order_id) references work_order (customer_id, work_order_id)
+);
+
+create table work_order_step (
+    customer_id   int not null,
+    work_order_id int not null,
+    position      smallint not null,
+    code          text not null,                      -- translated by the pages
+    done_at       timestamptz,
+    primary key (work_order_id, position),
+    foreign key (customer_id, work_order_id) references work_order (customer_id, work_order_id)
+);
+
+create table visit (
+    visit_id      int generated always as identity primary key,
+    customer_id   int not null,
+    work_order_id int not null,
+    technician_id int not null references account,
+    planned_from  timestamptz not null,
+    planned_until timestamptz not null,
+    started_at    timestamptz,
+    finished_at   timestamptz,
+    check (planned_until > planned_from),
+    foreign key (customer_id, work_order_id) references work_order (customer_id, work_order_id)
+);
+create unique index visit_open_key on visit (work_order_id) where finished_at is null;
+
+-- ── the outcome ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+-- One row a stretch in which a role was in one IEC 61400-26 category. Time without a row is unknown, never up.
+create table state_interval (
+    state_interval_id bigint generated always as identity primary key,
+    customer_id       int not null,
+    role_id           int not null,
+    asset_id          int references asset,
+    category          text not null check (category in ('up', 'derated', 'supplier_down', 'supplier_planned_excess', 'customer_idle',
+                                                        'planned_agreed', 'external_utility', 'customer_caused', 'force_majeure')),
+    started_at        timestamptz not null,
+    ended_at          timestamptz,                    -- null: still so
+    work_order_id     int,                            -- evidence
+    check (ended_at >= started_at),
+    foreign key (customer_id, role_id) references role (customer_id, role_id),
+    foreign key (customer_id, work_order_id) references work_order (customer_id, work_order_id),
+    constraint state_interval_excl exclude using gist (int4range(role_id, role_id, '[]') with &&, tstzrange(started_at, ended_at) with &&)
+);
+
+create table contract (
+    contract_id             int generated always as identity primary key,
+    customer_id             int not null references customer,
+    name                    text not null,
+    tier                    text not null,
+    starts_at               timestamptz not null,
+    ends_at                 timestamptz,
+    currency                text not null,
+    rate_per_hour           numeric(12, 2) not null check (rate_per_hour >= 0),
+    guaranteed_availability numeric(5, 4) not null check (guaranteed_availability between 0 and 1),
+    credit_per_point        numeric(5, 4) not null,   -- share of the fee credited per percentage point below the guarantee
+    credit_cap              numeric(5, 4) not null,   -- largest share of the fee that can be credited
+    predictive_lead         interval not null,        -- from order to visit, predicted failure
+    corrective_lead         interval not null,        -- from failure to visit: spare shipped, crew found
+    visit_duration          interval not null,
+    unique (customer_id, contract_id)
+);
+
+create table audit_event (
+    audit_event_id bigint generated always as identity primary key,
+    customer_id    int references customer,
+    account_id     int references account,
+    at             timestamptz not null default now(),
+    action         text not null,
+    subject        text not null,
+    detail         jsonb not null default '{}'
+);
+
+-- What migrate has done: component 'vigia' names the files of migrations/, 'jobs' the packaged ones of procrastinate.
+create table schema_migration (
+    component  text not null check (component in ('vigia', 'jobs')),
+    name       text not null,
+    applied_at timestamptz not null default now(),
+    primary key (component, name)
+);
+
+grant usage on schema vigia to vigia_service, vigia_app, vigia_reporter;
+do $$
+declare
+    name text;
+begin
+    for name in select relname from pg_class where relnamespace = 'vigia'::regnamespace and relkind in ('r', 'p', 'v') and relname <> 'telemetry' loop
+        execute format('grant select, insert, update, delete on %I to vigia_service, vigia_app', name);
+        execute format('grant select on %I to vigia_reporter', name);
+    end loop;
+end $$;

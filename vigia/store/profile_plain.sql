@@ -1,0 +1,47 @@
+-- Telemetry on PostgreSQL alone: one partition a day, made before the rows come. Read beside profile_timescale.sql: same names.
+--
+-- The service role owns telemetry, because only an owner may add partitions. They live in a schema that the app may not even enter.
+
+create schema telemetry_day;
+grant usage, create on schema telemetry_day, vigia to vigia_service;
+set local role vigia_service;
+
+create table telemetry (
+    point_id int not null,
+    ts       timestamptz not null,
+    value    float8,                                  -- null: the machine said that it does not know
+    quality  smallint not null                        -- OPC UA severity: 0 good, 1 uncertain, 2 bad
+) partition by range (ts);
+create index telemetry_point_ts_idx on telemetry (point_id, ts);
+grant select on telemetry to vigia_owner, vigia_reporter;
+
+-- Readings from `from_ts` to `to_ts`, both included, have a place until the transaction ends and, once it commits, for good. Call it first
+-- in a transaction, with the oldest and newest reading of the batch. Only writers that meet on a new day wait for each other: a partition
+-- that is made apart and attached disturbs neither readers nor other writers.
+create function ensure_telemetry_room(from_ts timestamptz, to_ts timestamptz) returns void language plpgsql as
+$$
+declare
+    first_day date := (from_ts at time zone 'UTC')::date;
+    last_day  date := (to_ts at time zone 'UTC')::date;
+    day       date;
+    name      text;
+begin
+    if last_day - first_day > 400 then
+        raise exception 'readings from % to % are more than 400 days apart', from_ts, to_ts
+            using errcode = 'numeric_value_out_of_range', hint = 'a clock is wrong: keep such readings out of the batch';
+    end if;
+    for offset_days in 0 .. last_day - first_day loop
+        day := first_day + offset_days;
+        name := 'd' || to_char(day, 'YYYYMMDD');
+        continue when to_regclass('telemetry_day.' || name) is not null;
+        perform pg_advisory_xact_lock(hashtext('vigia'), hashtext('telemetry room'));
+        continue when to_regclass('telemetry_day.' || name) is not null;
+        execute format('create table telemetry_day.%I (like vigia.telemetry including all)', name);
+        execute format('alter table vigia.telemetry attach partition telemetry_day.%I for values from (%L) to (%L)',
+                       name, day::timestamp at time zone 'UTC', (day + 1)::timestamp at time zone 'UTC');
+    end loop;
+end $$;
+
+reset role;
+set local role vigia_owner;
+revoke create on schema vigia from vigia_service;
