@@ -1,4 +1,7 @@
-"""What every process may be told, from the environment (`VIGIA_*`) and the command line; built at the entry point, passed, never imported."""
+"""What every process may be told, from the environment (`VIGIA_*`) and the command line.
+
+Built at the entry point and passed; no room imports it.
+"""
 
 from pathlib import Path
 
@@ -15,7 +18,9 @@ class Settings(BaseSettings):
 
     home: Path = Field(default=Path(".vigia"), description="Folder that holds everything Vigía makes on this machine.")
     dsn: str | None = Field(default=None, description="PostgreSQL to use instead of the embedded one.")
-    broker: str | None = Field(default=None, description="MQTT broker to use instead of the embedded one: mqtt[s]://[user:password@]host:port")
+    broker: str | None = Field(
+        default=None, description="MQTT broker to use instead of the embedded one: mqtt[s]://[user:password@]host:port"
+    )
     broker_ca: Path | None = Field(default=None, description="CA certificate file for mqtts.")
     broker_cert: Path | None = Field(default=None, description="Client certificate file for mqtts.")
     broker_key: Path | None = Field(default=None, description="Client key file for mqtts.")
@@ -34,5 +39,5 @@ def load_settings(**options: object) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0])
-        message = f"VIGIA_{key.upper()} (--{key.replace('_', '-')}) = {first['input']!r}: {first['msg']}. Set it to a valid value or unset it."
-        raise ConfigError(message) from None
+        name = f"VIGIA_{key.upper()} (--{key.replace('_', '-')})"
+        raise ConfigError(f"{name} = {first['input']!r}: {first['msg']}. Give it a valid value or leave it out.") from None

@@ -1,5 +1,70 @@
 """`vigia demo`."""
 
+import asyncio
+import contextlib
+import signal
+import sys
+from typing import Annotated
+
 import typer
 
-app = typer.Typer(no_args_is_help=True)
+from vigia.cli.options import AsJson, Broker, Dsn, Home, Host, Port
+from vigia.errors import ConfigError
+from vigia.settings import load_settings
+
+app = typer.Typer()
+
+
+@app.callback(invoke_without_command=True)
+def demo(
+    home: Home = None,
+    dsn: Dsn = None,
+    broker: Broker = None,
+    host: Host = None,
+    port: Port = None,
+    fix: Annotated[bool, typer.Option("--fix/--no-fix", help="Do the predicted work, or fly every engine to its failure.")] = True,
+    engines: Annotated[int, typer.Option(help="How many engines fly, 1 to 20.")] = 20,
+    speed: Annotated[str | None, typer.Option(help="Hours of fleet time a second, or max (default 1; headless: max).")] = None,
+    hours: Annotated[int | None, typer.Option(help="Hours of fleet time (default: until every recorded life is over).")] = None,
+    headless: Annotated[bool, typer.Option("--headless", help="Fly to the end without waiting for a browser, then stop.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fly a real fleet through the whole of Vigía: readings, predictions, work orders, outcome."""
+    from vigia.demo.run import DemoConfig, Run
+    from vigia.demo.screen import Screen
+
+    settings = load_settings(home=home, dsn=dsn, broker=broker, host=host, port=port)
+    config = DemoConfig(
+        home=settings.home.absolute(),
+        host=settings.host,
+        port=settings.port,
+        dsn=settings.dsn,
+        broker=settings.broker,
+        fix=fix,
+        engines=engines,
+        hours=hours,
+        hours_per_s=_hours_per_s(speed or ("max" if headless else "1")),
+        headless=headless,
+    )
+    screen = Screen(quiet=as_json)
+
+    async def fly() -> None:
+        task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        for stop in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(stop, lambda: (screen.stopping(), task.cancel() if task and not task.cancelling() else None))
+        report = await Run(config, screen).fly()
+        if as_json:
+            sys.stdout.write(report.as_json() + "\n")
+
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(fly())
+
+
+def _hours_per_s(speed: str) -> float | None:
+    if speed == "max":
+        return None
+    with contextlib.suppress(ValueError):
+        if (value := float(speed)) > 0:
+            return value
+    raise ConfigError(f"--speed {speed}: give hours of fleet time a second, such as 1 or 0.5, or max")

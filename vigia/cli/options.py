@@ -5,9 +5,28 @@ from typing import Annotated
 
 import typer
 
-Home = Annotated[Path | None, typer.Option("--home", help="Folder for everything Vigía makes (default .vigia, env VIGIA_HOME).", show_default=False)]
-Dsn = Annotated[str | None, typer.Option("--dsn", help="PostgreSQL to use instead of the embedded one (env VIGIA_DSN).", show_default=False)]
-Broker = Annotated[str | None, typer.Option("--broker", help="MQTT broker mqtt[s]://[user:password@]host:port to use instead of the embedded one (env VIGIA_BROKER).", show_default=False)]
-Host = Annotated[str | None, typer.Option("--host", help="Address to listen on (default 127.0.0.1, env VIGIA_HOST).", show_default=False)]
-Port = Annotated[int | None, typer.Option("--port", help="Port to listen on (default 8080, env VIGIA_PORT).", show_default=False)]
+Home = Annotated[
+    Path | None,
+    typer.Option("--home", help="Folder for everything Vigía makes (default .vigia, env VIGIA_HOME).", show_default=False),
+]
+Dsn = Annotated[
+    str | None,
+    typer.Option("--dsn", help="PostgreSQL to use instead of the embedded one (env VIGIA_DSN).", show_default=False),
+]
+Broker = Annotated[
+    str | None,
+    typer.Option(
+        "--broker",
+        help="MQTT broker mqtt[s]://[user:password@]host:port to use instead of the embedded one (env VIGIA_BROKER).",
+        show_default=False,
+    ),
+]
+Host = Annotated[
+    str | None,
+    typer.Option("--host", help="Address to listen on (default 127.0.0.1, env VIGIA_HOST).", show_default=False),
+]
+Port = Annotated[
+    int | None,
+    typer.Option("--port", help="Port to listen on, 0 for a free one (default 8080, env VIGIA_PORT).", show_default=False),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]

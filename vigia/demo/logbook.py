@@ -22,14 +22,23 @@ class RunPlan:
     hours: int
 
 
+@dataclass(frozen=True)
+class Engine:
+    """An engine in a role: it replays recorded `unit` from its first cycle, one hour after `hour`."""
+
+    serial: str
+    unit: int
+    hour: int
+
+
 @dataclass
 class Logbook:
-    """The logbook and the world it tells: `engines` maps a role's device id to the serial number that stands in it now."""
+    """The logbook and the world it tells: `engines` maps a role's device id to the engine that stands in it now."""
 
     path: Path
     plan: RunPlan | None = None
     hour: int = 0
-    engines: dict[str, str] = field(default_factory=dict)
+    engines: dict[str, Engine] = field(default_factory=dict)
 
     @classmethod
     def open(cls, path: Path) -> "Logbook":
@@ -84,6 +93,6 @@ class Logbook:
             case "clock":
                 self.hour = entry["hour"]
             case "install":
-                self.engines[entry["role"]] = entry["serial"]
+                self.engines[entry["role"]] = Engine(entry["serial"], entry["unit"], entry["hour"])
             case "remove":
                 self.engines.pop(entry["role"], None)

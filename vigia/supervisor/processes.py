@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 import psutil
 import structlog
@@ -51,7 +51,7 @@ class HomeLock:
         self.path = home / "run" / "lock"
         self._file: IO[str] | None = None
 
-    def __enter__(self) -> "HomeLock":
+    def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self.path.open("a")
         try:
