@@ -1,0 +1,1 @@
+"""Public benchmarks: their files, their protocols, their figures."""

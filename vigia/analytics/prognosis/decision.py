@@ -1,0 +1,101 @@
+"""From probabilities to one decision: when is an order raised, and when is the alarm cleared.
+
+The rule: raise after `consecutive` predictions in a row with a probability of at least `probability`; clear after as many below
+`clear_probability`. It is chosen on predictions of machines the model has not seen, by what it would have cost them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+MISSED_BELOW = 10.0
+EARLY_ABOVE = 60.0
+"""Remaining life at the order: below the first the technician comes too late, above the second life is thrown away."""
+WANTED = 32.0
+"""Where the median order should be: the visit's lead time fits in, little life is lost."""
+LEAST_PROBABILITY = 0.3
+"""Below it an order cannot be defended to the one who pays for the visit, however well it is timed."""
+CLEAR_SHARE = 0.4
+"""`clear_probability` as a share of `probability`."""
+MISSED_COST = 1000.0
+EARLY_COST = 100.0
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The numbers a model's probabilities are judged by."""
+
+    probability: float
+    consecutive: int
+    clear_probability: float
+
+    def as_dict(self) -> dict[str, float | int]:
+        """For the model's metrics."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When orders would have been raised: true remaining life at the order, one a machine; NaN: none was raised."""
+
+    remaining: NDArray[np.float64]
+
+    @property
+    def missed(self) -> int:
+        """Machines whose order came with fewer than 10 cycles left, or never."""
+        return int(np.sum(~(self.remaining >= MISSED_BELOW)))
+
+    @property
+    def early(self) -> int:
+        """Machines whose order came with more than 60 cycles left."""
+        return int(np.sum(self.remaining > EARLY_ABOVE))
+
+    @property
+    def caught(self) -> int:
+        """Machines whose order came with 10 to 60 cycles left."""
+        return len(self.remaining) - self.missed - self.early
+
+    def summary(self) -> dict[str, float | int | None]:
+        """Counts, and median, p10 and p90 of the remaining life at the order."""
+        raised = self.remaining[np.isfinite(self.remaining)]
+        p10, p50, p90 = np.quantile(raised, (0.1, 0.5, 0.9)).tolist() if len(raised) else (None, None, None)
+        counts = {"machines": len(self.remaining), "caught": self.caught, "early": self.early, "missed": self.missed}
+        return {**counts, "lead_p10": p10, "lead_median": p50, "lead_p90": p90}
+
+
+def should_raise(recent_probabilities: Sequence[float], decision: Decision) -> bool:
+    """Do the last predictions (newest last) warrant an order? False while there are fewer than `decision.consecutive`."""
+    newest = recent_probabilities[-decision.consecutive :]
+    return len(newest) == decision.consecutive and min(newest) >= decision.probability
+
+
+def timing(probabilities: Sequence[NDArray[np.float64]], remaining: Sequence[NDArray[np.float64]], decision: Decision) -> Timing:
+    """When each machine's first order would have been raised, from its probabilities and true remaining life, cycle by cycle."""
+    at_order = []
+    for probability, left in zip(probabilities, remaining, strict=True):
+        over = np.concatenate(([0], np.cumsum(probability >= decision.probability)))
+        streak = over[decision.consecutive :] - over[: -decision.consecutive] == decision.consecutive
+        first = int(np.argmax(streak)) + decision.consecutive - 1
+        at_order.append(float(left[first]) if streak.any() else np.nan)
+    return Timing(np.array(at_order))
+
+
+def choose(probabilities: Sequence[NDArray[np.float64]], remaining: Sequence[NDArray[np.float64]]) -> Decision:
+    """The rule with the fewest missed and early orders on these machines, then the median nearest to WANTED and the least spread."""
+
+    def cost(decision: Decision) -> float:
+        when = timing(probabilities, remaining, decision)
+        raised = when.remaining[np.isfinite(when.remaining)]
+        if not len(raised):
+            return np.inf
+        low, median, high = np.quantile(raised, (0.05, 0.5, 0.95))
+        return float(MISSED_COST * when.missed + EARLY_COST * when.early + abs(median - WANTED) + (high - low) / 4)
+
+    grid = [
+        Decision(round(float(level), 2), consecutive, round(CLEAR_SHARE * float(level), 3))
+        for level in np.arange(LEAST_PROBABILITY, 0.91, 0.05)
+        for consecutive in (2, 3, 4, 5)
+    ]
+    return min(grid, key=cost)

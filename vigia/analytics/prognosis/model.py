@@ -1,0 +1,134 @@
+"""A trained failure model: from one cycle of many machines to probabilities, remaining life, health and reasons."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+
+from vigia.analytics.prognosis import explain
+from vigia.analytics.prognosis.boosting import Boosters
+from vigia.analytics.prognosis.calibration import ProbabilityCalibration, QuantileCorrection
+from vigia.analytics.prognosis.decision import Decision
+from vigia.analytics.prognosis.errors import ModelFileError
+from vigia.analytics.prognosis.explain import Contribution
+from vigia.analytics.prognosis.features import PER_SENSOR, FeatureBank, FeatureSpec
+
+FORMAT = 1
+"""Raised when the stored classes change: an older file is refused with a sentence instead of failing inside."""
+REPORTED = 5
+EXPLAIN_PROBABILITY = 0.05
+EXPLAIN_HEALTH = 90.0
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a model says of many machines at once; arrays have one entry a machine, lives are in the model's life unit."""
+
+    probability: NDArray[np.float64]
+    quantiles: Mapping[float, NDArray[np.float64]]
+    health: NDArray[np.float64]
+    """0-100, of this cycle alone; `lowest_health` makes it monotone"""
+
+    @property
+    def p10(self) -> NDArray[np.float64]:
+        """Remaining life that is exceeded with 90 % probability."""
+        return self.quantiles[0.1]
+
+    @property
+    def p50(self) -> NDArray[np.float64]:
+        """Median remaining life."""
+        return self.quantiles[0.5]
+
+    @property
+    def p90(self) -> NDArray[np.float64]:
+        """Remaining life that is exceeded with 10 % probability."""
+        return self.quantiles[0.9]
+
+
+@dataclass(frozen=True)
+class Prognosis:
+    """A failure model of one asset model and failure mode. Built by `train.train`."""
+
+    failure_mode: str
+    spec: FeatureSpec
+    boosters: Boosters
+    calibration: ProbabilityCalibration
+    corrections: Mapping[float, QuantileCorrection]
+    horizon: float
+    life_cap: float
+    healthy_life: float
+    """median remaining life from which on health is 100"""
+    decision: Decision
+    metrics: Mapping[str, Any]
+    """figures on machines that the model had not seen, JSON-ready"""
+
+    def bank(self) -> FeatureBank:
+        """An empty feature state for machines this model is to follow."""
+        return FeatureBank(self.spec)
+
+    def forecast(self, features: NDArray[np.float64]) -> Forecast:
+        """Predict from features (float64[machines, features], as `FeatureBank.step` returns them)."""
+        raw = {level: self.boosters.life(features, level) for level in self.corrections}
+        corrected = np.array([self.corrections[level](raw[level], raw[0.5]) for level in sorted(raw)])
+        ordered = np.clip(np.sort(corrected, axis=0), 0.0, self.life_cap)
+        quantiles = dict(zip(sorted(raw), ordered, strict=True))
+        health = 100.0 * np.clip(quantiles[0.5] / self.healthy_life, 0.0, 1.0)
+        return Forecast(self.calibration(self.boosters.probability(features)), quantiles, health)
+
+    def reasons(
+        self, bank: FeatureBank, rows: NDArray[np.int64], features: NDArray[np.float64], forecast: Forecast
+    ) -> list[list[Contribution]]:
+        """Why, for each machine just stepped: its largest contributions, or none where nothing points to a failure."""
+        found: list[list[Contribution]] = [[] for _ in rows]
+        chosen = np.flatnonzero((forecast.probability > EXPLAIN_PROBABILITY) | (forecast.health < EXPLAIN_HEALTH))
+        if not len(chosen):
+            return found
+        sensors = len(self.spec.used)
+        groups = np.full(features.shape[1], -1)
+        groups[: len(PER_SENSOR) * sensors] = np.tile(np.arange(sensors), len(PER_SENSOR))
+        healthy = bank.healthy(rows, features)
+        lost = explain.contributions(lambda x: self.boosters.life(x, 0.5), features[chosen], healthy[chosen], groups)
+        current, baseline = bank.readings(rows[chosen])
+        for position, machine in enumerate(chosen):
+            found[machine] = explain.largest(self.spec.used, lost[position], current[position], baseline[position], REPORTED)
+        return found
+
+
+def lowest_health(previous: float | None, health: float) -> float:
+    """Health between repairs only falls: the lower of this cycle's health and the last one reported since the installation."""
+    return health if previous is None else min(previous, health)
+
+
+def save(model: Prognosis, path: Path) -> str:
+    """Write the model to `path` (its folder is made); the sha256 of the file, to be kept apart from it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    joblib.dump({"format": FORMAT, "model": model}, part, compress=3)
+    part.replace(path)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def load(path: Path, sha256: str) -> Prognosis:
+    """Read a model written by `save`. Nothing is unpickled unless the file has that sha256. Raises ModelFileError naming the file."""
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        message = f"The model file {path} cannot be read ({error.strerror}); train it again with `vigia analytics train`."
+        raise ModelFileError(message) from None
+    if found != sha256:
+        message = (
+            f"The model file {path} is not the one that was registered (sha256 {found[:12]}... instead of {sha256[:12]}...); "
+            "train it again with `vigia analytics train`."
+        )
+        raise ModelFileError(message)
+    content = joblib.load(path)
+    if not isinstance(content, dict) or content.get("format") != FORMAT or not isinstance(content.get("model"), Prognosis):
+        message = f"The model file {path} was written by another version of Vigía; train it again with `vigia analytics train`."
+        raise ModelFileError(message)
+    model: Prognosis = content["model"]
+    return model
