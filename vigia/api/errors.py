@@ -45,3 +45,10 @@ class BadRangeError(ApiError):
 
 class TooMuchDataError(ApiError):
     """The range holds more readings than one response may carry: ask for a coarser resolution, fewer points or a shorter range."""
+
+
+class UnknownPointError(ApiError):
+    """The asset has no such point."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The asset has no point named {name!r}; ask its list of points.")

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from vigia.api import errors
+from vigia.domain.errors import InvalidValueError, NotFoundError, SpareUnavailableError, TransitionRefusedError
 from vigia.errors import VigiaError
 from vigia.store.database import DatabaseUnavailableError
 
@@ -45,6 +46,11 @@ KINDS: Mapping[type[VigiaError], Kind] = {
     errors.BadCursorError: Kind("bad-cursor", 400, "Cursor not understood"),
     errors.BadRangeError: Kind("bad-range", 400, "Range not understood"),
     errors.TooMuchDataError: Kind("too-much-data", 400, "Too much data"),
+    errors.UnknownPointError: Kind("unknown-point", 422, "No such point"),
+    NotFoundError: Kind("not-found", 404, "Not found"),
+    InvalidValueError: Kind("invalid-value", 422, "Value not accepted"),
+    TransitionRefusedError: Kind("transition-refused", 409, "Not possible in this state"),
+    SpareUnavailableError: Kind("no-spare", 409, "No spare available"),
     DatabaseUnavailableError: Kind("database-unavailable", 503, "Database unavailable"),
 }
 
@@ -120,7 +126,9 @@ def problem_of(error: Exception) -> Problem:
     for cls in type(error).__mro__:
         kind_of_error = KINDS.get(cls)
         if kind_of_error is not None:
-            return Problem(kind_of_error, str(error), _headers(error, kind_of_error))
+            # Whoever raised it, "not found" has one wording: it tells nothing about what exists for others.
+            detail = str(errors.NotFoundError()) if kind_of_error.status == HTTPStatus.NOT_FOUND else str(error)
+            return Problem(kind_of_error, detail, _headers(error, kind_of_error))
     incident = str(uuid.uuid4())
     log.error("request failed", incident=incident, exc_info=error)
     return Problem(INTERNAL, "The failure is logged under the incident id.", extra={"incident": incident})

@@ -21,6 +21,7 @@ from vigia.api.errors import ForbiddenError, ForgedRequestError, LogInRefusedErr
 from vigia.api.state import state_of
 from vigia.store import accounts, sessions
 from vigia.store.accounts import AccountKind
+from vigia.store.database import DatabaseUnavailableError
 from vigia.store.database import Transaction as StoreTransaction
 from vigia.store.sessions import FRONT_DESK, Session
 
@@ -92,6 +93,16 @@ def set_cookie(request: Request, response: Response, logged_in: LoggedIn) -> Non
 def clear_cookie(request: Request, response: Response) -> None:
     """Take the session from the browser."""
     response.delete_cookie(state_of(request).config.cookie_name, path="/")
+
+
+async def still_valid(request: Request, caller: Session) -> bool:
+    """Whether the session of a long answer still stands. True also while the database is away: it will be asked again."""
+    state = state_of(request)
+    try:
+        async with state.database.transaction(FRONT_DESK) as tx:
+            return await sessions.still_open(tx, caller, datetime.now(UTC))
+    except DatabaseUnavailableError:
+        return True
 
 
 async def optional_caller(request: Request) -> Session | None:

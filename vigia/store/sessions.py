@@ -57,6 +57,11 @@ async def session(tx: Transaction, token: str, now: datetime) -> Session | None:
     return await queries.first(tx, "session_by_token", Session, token_sha256=_sha256(token), now=now)
 
 
+async def still_open(tx: Transaction, found: Session, now: datetime) -> bool:
+    """Whether a session found before has neither ended nor lost its account."""
+    return await queries.first(tx, "session_by_token", Session, token_sha256=found.token_sha256, now=now) is not None
+
+
 async def renew_session(tx: Transaction, found: Session, expires_at: datetime) -> None:
     """Let the session last until `expires_at`."""
     await queries.execute(tx, "renew_session", token_sha256=found.token_sha256, expires_at=expires_at)

@@ -2,9 +2,40 @@
 
 from fastapi import APIRouter
 
-from vigia.api.routes import health, me, sessions
+from vigia.api.routes import (
+    alarms,
+    assets,
+    contracts,
+    customers,
+    edge_nodes,
+    failure_cases,
+    findings,
+    health,
+    me,
+    points,
+    predictions,
+    sessions,
+    visits,
+    work_orders,
+)
+
+NOUNS = (
+    sessions,
+    me,
+    customers,
+    assets,
+    points,
+    edge_nodes,
+    predictions,
+    findings,
+    alarms,
+    failure_cases,
+    work_orders,
+    visits,
+    contracts,
+)
 
 router = APIRouter()
 router.include_router(health.router)
-for noun in (sessions, me):
+for noun in NOUNS:
     router.include_router(noun.router, prefix="/api/v1")

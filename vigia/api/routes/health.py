@@ -21,7 +21,7 @@ class Ready(BaseModel):
     """The process can serve: the database answers."""
 
     status: Literal["ready"] = "ready"
-    migration: int = Field(description="Number of the newest migration the database has had.", examples=[1])
+    migration: str = Field(description="Name of the newest migration the database has had.", examples=["0001_initial"])
 
 
 @router.get("/live", operation_id="live")

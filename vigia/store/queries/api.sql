@@ -59,7 +59,7 @@ where p.prediction_id < coalesce(%(cursor)s::bigint, 9223372036854775807)
   and (%(id)s::bigint is null or p.prediction_id = %(id)s)
   and (%(asset_id)s::int is null or p.asset_id = %(asset_id)s)
   and (%(failure_mode)s::text is null or p.failure_mode = %(failure_mode)s)
-  and (%(from)s::timestamptz is null or p.at >= %(from)s)
+  and (%(since)s::timestamptz is null or p.at >= %(since)s)
   and (%(until)s::timestamptz is null or p.at < %(until)s)
 order by p.prediction_id desc
 limit %(limit)s;
@@ -70,14 +70,14 @@ from finding f join asset a using (asset_id) join point p using (point_id)
 where f.finding_id < coalesce(%(cursor)s::bigint, 9223372036854775807)
   and (%(id)s::bigint is null or f.finding_id = %(id)s)
   and (%(asset_id)s::int is null or f.asset_id = %(asset_id)s)
-  and (%(from)s::timestamptz is null or f.at >= %(from)s)
+  and (%(since)s::timestamptz is null or f.at >= %(since)s)
   and (%(until)s::timestamptz is null or f.at < %(until)s)
 order by f.finding_id desc
 limit %(limit)s;
 
 -- name: list_alarms
 select w.alarm_id, w.customer_id, w.role_id, r.name as role, w.asset_id, a.serial_number, w.condition, w.failure_case_id, w.state,
-       w.priority, w.raised_at, w.acknowledged_at, w.cleared_at, w.reason
+       w.priority, w.raised_at, w.acknowledged_at, w.confirmed_at, w.cleared_at, w.shelved_until, w.reason
 from alarm w join role r using (role_id) join asset a on a.asset_id = w.asset_id
 where w.alarm_id < coalesce(%(cursor)s::bigint, 9223372036854775807)
   and (%(id)s::int is null or w.alarm_id = %(id)s)
@@ -120,18 +120,6 @@ where w.work_order_id < coalesce(%(cursor)s::bigint, 9223372036854775807)
   and (%(technician_id)s::int is null or v.technician_id = %(technician_id)s)
 order by w.work_order_id desc
 limit %(limit)s;
-
--- name: list_work_order_steps
-select position, code, done_at
-from work_order_step
-where work_order_id = %(work_order_id)s
-order by position;
-
--- name: list_work_order_events
-select at, state, account_id
-from work_order_event
-where work_order_id = %(work_order_id)s
-order by work_order_event_id;
 
 -- name: list_visits
 select v.visit_id, v.customer_id, v.work_order_id, v.technician_id, t.name as technician, s.site_id, s.name as site, s.time_zone,
@@ -179,3 +167,6 @@ from point p left join point_latest t using (point_id)
 where p.point_id > coalesce(%(cursor)s::bigint, 0) and p.asset_id = %(asset_id)s
 order by p.point_id
 limit %(limit)s;
+
+-- name: newest_migration
+select max(name) from schema_migration where component = 'vigia';

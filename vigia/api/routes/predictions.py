@@ -1,0 +1,74 @@
+"""Predictions: failure probability and remaining life, with the reason."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import Field
+
+from vigia.api.errors import NotFoundError
+from vigia.api.fields import BigId, From, Id, IdFilter, Name, Until
+from vigia.api.paging import Listing, Page, PageAsked, Paging, RowModel
+from vigia.api.problems import declared
+from vigia.api.session import Transaction
+
+router = APIRouter(tags=["predictions"])
+
+
+class PredictionRow(RowModel):
+    """What was expected of a machine at one moment."""
+
+    prediction_id: int = Field(examples=[9001])
+    customer_id: int = Field(examples=[2])
+    role_id: int = Field(examples=[5])
+    asset_id: int = Field(examples=[12])
+    serial_number: str = Field(examples=["ESN-0081"])
+    failure_mode: str = Field(examples=["hpc_degradation"])
+    at: datetime = Field(description="Source time of the newest reading used.")
+    horizon: float = Field(description="In life_unit.", examples=[30])
+    probability: float = Field(description="Of a failure within the horizon, 0 to 1.", examples=[0.83])
+    life_p10: float = Field(description="Remaining life exceeded with 90 %, in life_unit.", examples=[14])
+    life_p50: float = Field(description="Median remaining life, in life_unit.", examples=[22])
+    life_p90: float = Field(description="Remaining life exceeded with 10 %, in life_unit.", examples=[35])
+    life_unit: str = Field(description="UCUM.", examples=["{cycle}"])
+    health: float = Field(description="0 (failed) to 100 (as new).", examples=[41.5])
+    contributions: list[dict[str, Any]] = Field(
+        description="Why: the points that moved the prediction most, largest first.",
+        examples=[[{"point": "Ps30", "share": 0.31, "value": 48.1, "healthy": 47.3, "unit": "[psi]"}]],
+    )
+    model_version: str = Field(examples=["cmapss-fd001-hpc_degradation-1"])
+
+
+@dataclass(frozen=True)
+class PredictionFilter:
+    """Which predictions."""
+
+    asset_id: IdFilter = None
+    failure_mode: Annotated[Name | None, Query(examples=["hpc_degradation"])] = None
+    since: From = None
+    until: Until = None
+
+
+PREDICTIONS = Listing("predictions", "list_predictions", PredictionRow, lambda row: row.prediction_id)
+
+
+@router.get("/predictions", operation_id="list_predictions")
+async def list_predictions(tx: Transaction, asked: PageAsked, only: Annotated[PredictionFilter, Depends()]) -> Page[PredictionRow]:
+    """Predictions, newest first."""
+    return await PREDICTIONS.page(tx, asked, **vars(only))
+
+
+@router.get("/predictions/{prediction_id}", operation_id="get_prediction", responses=declared(404))
+async def get_prediction(prediction_id: BigId, tx: Transaction) -> PredictionRow:
+    """One prediction."""
+    return await PREDICTIONS.one(tx, prediction_id)
+
+
+@router.get("/assets/{asset_id}/predictions/latest", operation_id="get_latest_prediction", responses=declared(404))
+async def get_latest_prediction(asset_id: Id, tx: Transaction) -> PredictionRow:
+    """The newest prediction for an asset; 404 also when nothing is predicted yet."""
+    latest = await PREDICTIONS.page(tx, Paging(limit=1), asset_id=asset_id)
+    if not latest.items:
+        raise NotFoundError
+    return latest.items[0]
