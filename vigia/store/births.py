@@ -1,0 +1,179 @@
+"""Births and deaths of edge nodes and devices: who speaks, which machine stands behind a device, and which point each metric is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from vigia.store import queries, telemetry
+from vigia.store.database import StoreError, Transaction
+
+KINDS = ("measurement", "setting", "state", "counter")
+
+
+class UnknownDeviceError(StoreError):
+    """No role has this device id at this edge node; add the role, or correct the gateway's configuration."""
+
+
+@dataclass(frozen=True)
+class EdgeNode:
+    """A registered edge node with what is known of its last session."""
+
+    edge_node_id: int
+    customer_id: int
+    group_id: str
+    node_id: str
+    bd_seq: int | None
+    epoch: int | None
+
+
+@dataclass(frozen=True)
+class NewPoint:
+    """What a birth says of one metric that holds readings; `unit` is UCUM, `kind` one of KINDS."""
+
+    name: str
+    alias: int | None
+    datatype: int
+    kind: str = "measurement"
+    unit: str = "1"
+    description: str = ""
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class DeviceBirth:
+    """A device's birth certificate. `at` is the source time of its newest value: from when the machine is known to stand there."""
+
+    edge_node_id: int
+    device_id: str
+    bd_seq: int
+    at: datetime
+    serial_number: str | None
+    points: Sequence[NewPoint]
+
+
+@dataclass(frozen=True)
+class BornPoint:
+    """A metric of a birth as a point."""
+
+    name: str
+    alias: int | None
+    datatype: int
+    point_id: int
+    kind: str
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device after its birth. `swapped` says that the birth itself brought the machine into the role."""
+
+    device_id: str
+    customer_id: int
+    role_id: int
+    asset_id: int
+    swapped: bool
+    points: tuple[BornPoint, ...]
+
+
+@dataclass(frozen=True)
+class _Role:
+    role_id: int
+    customer_id: int
+    device_id: str
+    asset_model_id: int
+    asset_id: int | None
+    installed_at: datetime | None
+    serial_number: str | None
+
+
+@dataclass(frozen=True)
+class _Point:
+    point_id: int
+    name: str
+    kind: str
+
+
+async def edge_nodes(tx: Transaction) -> list[EdgeNode]:
+    """All registered edge nodes."""
+    return await queries.rows(tx, "edge_nodes", EdgeNode)
+
+
+async def node_born(tx: Transaction, edge_node_id: int, bd_seq: int) -> None:
+    """An NBIRTH: the node is online; its devices stay stale until each is born."""
+    await _mark_stale(tx, edge_node_id, None)
+    await queries.execute(tx, "node_births_end", edge_node_id=edge_node_id)
+    await queries.execute(tx, "node_born", edge_node_id=edge_node_id, bd_seq=bd_seq)
+    await queries.execute(tx, "keep_birth", edge_node_id=edge_node_id, device_id="", bd_seq=bd_seq, asset_id=None, metrics=Jsonb([]))
+
+
+async def node_died(tx: Transaction, edge_node_id: int) -> None:
+    """The node and all its devices are offline, their latest readings uncertain."""
+    await _mark_stale(tx, edge_node_id, None)
+    await queries.execute(tx, "births_end", edge_node_id=edge_node_id, device_id=None)
+    await queries.execute(tx, "node_died", edge_node_id=edge_node_id)
+
+
+async def device_died(tx: Transaction, edge_node_id: int, device_id: str) -> None:
+    """A device is lost; its latest readings are uncertain."""
+    await _mark_stale(tx, edge_node_id, device_id)
+    await queries.execute(tx, "births_end", edge_node_id=edge_node_id, device_id=device_id)
+
+
+async def device_born(tx: Transaction, birth: DeviceBirth) -> Device:
+    """Take a device's birth: find its role and machine, make its points, keep the alias table.
+
+    A machine that is new in the role is installed there, unless the records already know better: whoever finished a work order wrote the
+    swap down first, and a birth from before that moment must not undo it.
+    Raises UnknownDeviceError when no role has the device.
+    """
+    role = await queries.first(tx, "role_of_device", _Role, edge_node_id=birth.edge_node_id, device_id=birth.device_id)
+    if role is None:
+        raise UnknownDeviceError
+    asset_id = await _asset(tx, role, birth)
+    # A reading speaks for the time before it: the machine stood there already.
+    swapped = await _install(tx, role, asset_id, birth.at - timedelta(milliseconds=1))
+    points = await _points(tx, asset_id, birth.points)
+    await queries.execute(
+        tx,
+        "keep_birth",
+        edge_node_id=birth.edge_node_id,
+        device_id=birth.device_id,
+        bd_seq=birth.bd_seq,
+        asset_id=asset_id,
+        metrics=Jsonb([{"name": p.name, "alias": p.alias, "datatype": p.datatype, "point_id": p.point_id} for p in points]),
+    )
+    return Device(birth.device_id, role.customer_id, role.role_id, asset_id, swapped, points)
+
+
+async def _asset(tx: Transaction, role: _Role, birth: DeviceBirth) -> int:
+    if birth.serial_number is None and role.asset_id is not None:
+        return role.asset_id
+    # A device that does not say its serial number is its own machine.
+    serial_number = birth.serial_number or f"{birth.device_id} (device)"
+    asset_id: int = await queries.value(tx, "asset_by_serial", asset_model_id=role.asset_model_id, serial_number=serial_number)
+    return asset_id
+
+
+async def _install(tx: Transaction, role: _Role, asset_id: int, at: datetime) -> bool:
+    if role.asset_id == asset_id or await queries.value(tx, "installations_after", asset_id=asset_id, role_id=role.role_id, at=at):
+        return False
+    await queries.execute(tx, "end_installations", asset_id=asset_id, role_id=role.role_id, at=at)
+    await queries.execute(tx, "begin_installation", customer_id=role.customer_id, role_id=role.role_id, asset_id=asset_id, at=at)
+    return True
+
+
+async def _points(tx: Transaction, asset_id: int, points: Sequence[NewPoint]) -> tuple[BornPoint, ...]:
+    said: list[dict[str, Any]] = [
+        {"name": p.name, "kind": p.kind, "unit": p.unit, "description": p.description, "low": p.low, "high": p.high} for p in points
+    ]
+    rows = await queries.rows(tx, "points_of_birth", _Point, asset_id=asset_id, metrics=Jsonb(said))
+    by_name = {row.name: row for row in rows}
+    return tuple(BornPoint(p.name, p.alias, p.datatype, by_name[p.name].point_id, p.kind) for p in points)
+
+
+async def _mark_stale(tx: Transaction, edge_node_id: int, device_id: str | None) -> None:
+    rows = await (await tx.execute(queries.sql("born_points"), {"edge_node_id": edge_node_id, "device_id": device_id})).fetchall()
+    await telemetry.mark_stale(tx, [point_id for (point_id,) in rows])

@@ -1,0 +1,76 @@
+"""Findings of the streaming detectors, and the detectors' memory, written with the readings they come from."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from psycopg.types.json import Jsonb
+
+from vigia.store import queries
+from vigia.store.columns import Int4s
+from vigia.store.database import Transaction
+
+
+@dataclass(frozen=True)
+class NewFinding:
+    """A detector's word on a point: since the reading at `at`, `score` times the detector's threshold, because of `why`."""
+
+    customer_id: int
+    asset_id: int
+    point_id: int
+    detector: str
+    at: datetime
+    score: float
+    why: Mapping[str, float | str]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The detectors' memory of one edge: `state` holds the same number of float64 for each of `point_ids`."""
+
+    edge_node_id: int
+    point_ids: list[int]
+    state: bytes
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class _Version:
+    edge_node_id: int
+    updated_at: datetime
+
+
+async def add(tx: Transaction, finding: NewFinding) -> int:
+    """Keep `finding`; its id."""
+    finding_id: int = await queries.value(
+        tx,
+        "add_finding",
+        customer_id=finding.customer_id,
+        asset_id=finding.asset_id,
+        point_id=finding.point_id,
+        detector=finding.detector,
+        at=finding.at,
+        score=finding.score,
+        why=Jsonb(dict(finding.why)),
+    )
+    return finding_id
+
+
+async def versions(tx: Transaction, edge_node_ids: Collection[int]) -> dict[int, datetime]:
+    """When the snapshot of each edge was written, so that a process sees whether its own memory is the newest."""
+    found = await queries.rows(tx, "detector_versions", _Version, edge_node_ids=list(edge_node_ids))
+    return {row.edge_node_id: row.updated_at for row in found}
+
+
+async def load(tx: Transaction, edge_node_id: int) -> Snapshot | None:
+    """The newest snapshot of the edge, or None before the first."""
+    return await queries.first(tx, "detector_snapshot", Snapshot, edge_node_id=edge_node_id)
+
+
+async def save(tx: Transaction, edge_node_id: int, point_ids: Collection[int], state: bytes) -> datetime:
+    """Replace the edge's snapshot; the version it now has."""
+    version: datetime = await queries.value(
+        tx, "save_detector_snapshot", edge_node_id=edge_node_id, point_ids=Int4s(np.array(list(point_ids), np.int32)), state=state
+    )
+    return version

@@ -1,0 +1,157 @@
+"""The ledger: which numbered batches of an edge are committed, which numbers are explained, and what is missing.
+
+A batch is named by its edge, the epoch of the edge's buffer and its number in it, from 1.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
+
+import numpy as np
+from psycopg.errors import ExclusionViolation
+
+from vigia.store import queries
+from vigia.store.columns import Int4s, Int8s
+from vigia.store.database import StoreError, Transaction
+
+
+class AlreadyCommittedError(StoreError):
+    """Another writer has committed one of these batches meanwhile; try the transaction again and it is a replay."""
+
+
+@dataclass(frozen=True, order=True)
+class Batch:
+    """The name of a numbered batch."""
+
+    edge_node_id: int
+    epoch: int
+    eseq: int
+
+
+@dataclass(frozen=True)
+class Watermark:
+    """Everything of the edge's epoch up to number `eseq` is committed or explained; 0 when not even the first is."""
+
+    edge_node_id: int
+    epoch: int
+    eseq: int
+
+
+@dataclass(frozen=True)
+class EdgeLedger:
+    """What the database knows of one epoch of an edge; `epoch` is None for an edge that never sent a numbered batch.
+
+    `newest` is the highest number announced or seen, `committed` and `buried` count numbers, `holes` are [first, last] pairs that
+    nothing explains. Numbers still on their way are holes for a moment.
+    """
+
+    edge_node_id: int
+    group_id: str
+    node_id: str
+    epoch: int | None
+    newest: int | None
+    committed: int
+    buried: int
+    watermark: int
+    holes: list[list[int]]
+    online: bool
+    last_reading_at: datetime | None
+    last_commit_at: datetime | None
+
+    @property
+    def completeness(self) -> float | None:
+        """Share of the numbers given out that is committed; None before the first."""
+        return self.committed / self.newest if self.newest else None
+
+
+async def lock(tx: Transaction, edge_node_ids: Collection[int]) -> None:
+    """Be the only writer of these edges until the transaction ends."""
+    if edge_node_ids:
+        await queries.execute(tx, "lock_edges", edge_node_ids=sorted(edge_node_ids))
+
+
+async def committed(tx: Transaction, batches: Sequence[Batch]) -> set[Batch]:
+    """Those of `batches` that are in the ledger already: replays."""
+    if not batches:
+        return set()
+    edge_node_id, epoch, eseq = _columns(batches)
+    rows = await (
+        await tx.execute(queries.sql("accounted_batches"), {"edge_node_id": edge_node_id, "epoch": epoch, "eseq": eseq})
+    ).fetchall()
+    return {batches[position - 1] for (position,) in rows}
+
+
+async def record(tx: Transaction, rows_of: dict[Batch, int]) -> None:
+    """Enter new batches, with the number of rows of each. Raises AlreadyCommittedError when another writer was faster."""
+    if not rows_of:
+        return
+    ranges = _ranges(sorted(rows_of))
+    try:
+        await queries.execute(
+            tx,
+            "record_ranges",
+            edge_node_id=Int4s(np.array([batches[0].edge_node_id for batches in ranges])),
+            epoch=Int8s(np.array([batches[0].epoch for batches in ranges])),
+            first=Int8s(np.array([batches[0].eseq for batches in ranges])),
+            last=Int8s(np.array([batches[-1].eseq for batches in ranges])),
+            rows=Int8s(np.array([sum(rows_of[batch] for batch in batches) for batches in ranges])),
+        )
+    except ExclusionViolation:
+        raise AlreadyCommittedError from None
+
+
+async def bury(tx: Transaction, first: Batch, last: int, reason: str) -> None:
+    """Explain the numbers from `first` to `last`: they will never come, for this reason."""
+    await queries.execute(tx, "bury_range", edge_node_id=first.edge_node_id, epoch=first.epoch, first=first.eseq, last=last, reason=reason)
+
+
+async def watermarks(tx: Transaction, edges: Collection[tuple[int, int]]) -> list[Watermark]:
+    """The watermark of each (edge_node_id, epoch)."""
+    if not edges:
+        return []
+    ordered = sorted(edges)
+    return await queries.rows(
+        tx,
+        "watermarks",
+        Watermark,
+        edge_node_id=Int4s(np.array([edge for edge, _ in ordered])),
+        epoch=Int8s(np.array([epoch for _, epoch in ordered])),
+    )
+
+
+async def announce_newest(tx: Transaction, edge_node_id: int, epoch: int, newest: int) -> None:
+    """Keep what an edge says is its newest batch, so that a lost tail shows as a hole."""
+    await queries.execute(tx, "announce_newest", edge_node_id=edge_node_id, epoch=epoch, newest=newest)
+
+
+async def advance(tx: Transaction, edge_node_id: int, last_reading_at: datetime | None, newest: Batch | None) -> None:
+    """Keep the edge's newest reading and newest batch of a commit."""
+    await queries.execute(
+        tx,
+        "advance_edge",
+        edge_node_id=edge_node_id,
+        last_reading_at=last_reading_at,
+        epoch=None if newest is None else newest.epoch,
+        eseq=None if newest is None else newest.eseq,
+    )
+
+
+async def status(tx: Transaction) -> list[EdgeLedger]:
+    """Every edge and epoch, by group and node."""
+    return await queries.rows(tx, "edge_ledgers", EdgeLedger)
+
+
+def _columns(batches: Sequence[Batch]) -> tuple[Int4s, Int8s, Int8s]:
+    columns = np.array([(batch.edge_node_id, batch.epoch, batch.eseq) for batch in batches], np.int64).T
+    return Int4s(columns[0]), Int8s(columns[1]), Int8s(columns[2])
+
+
+def _ranges(batches: Sequence[Batch]) -> list[list[Batch]]:
+    """Runs of consecutive numbers of the sorted `batches`."""
+    ranges = []
+    for _, of_epoch in groupby(batches, attrgetter("edge_node_id", "epoch")):
+        numbered = enumerate(of_epoch)
+        ranges += [[batch for _, batch in run] for _, run in groupby(numbered, lambda item: item[1].eseq - item[0])]
+    return ranges

@@ -1,0 +1,18 @@
+-- Findings and the state of the detectors that made them.
+
+-- name: add_finding
+insert into finding (customer_id, asset_id, point_id, detector, at, score, why)
+values (%(customer_id)s, %(asset_id)s, %(point_id)s, %(detector)s, %(at)s, %(score)s, %(why)s)
+returning finding_id
+
+-- name: detector_versions
+select edge_node_id, updated_at from detector_snapshot where edge_node_id = any(%(edge_node_ids)s)
+
+-- name: detector_snapshot
+select edge_node_id, point_ids, state, updated_at from detector_snapshot where edge_node_id = %(edge_node_id)s
+
+-- name: save_detector_snapshot
+insert into detector_snapshot (edge_node_id, point_ids, state, updated_at)
+values (%(edge_node_id)s, %(point_ids)s, %(state)s, clock_timestamp())
+on conflict (edge_node_id) do update set point_ids = excluded.point_ids, state = excluded.state, updated_at = excluded.updated_at
+returning updated_at

@@ -1,0 +1,209 @@
+"""Readings: written as columns with their rollups and latest values, read back as series."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vigia.analytics.kernels import rollup
+from vigia.store import queries
+from vigia.store.columns import FLOAT8, INT2, INT4, TIMESTAMPTZ, Column, Float8s, Int2s, Int4s, Int8s, Timestamps, copy_binary
+from vigia.store.database import Transaction
+
+GOOD, UNCERTAIN, BAD = 0, 1, 2
+DAY_US: Final = 86_400_000_000
+MOST_ROWS: Final = 200_000
+
+Resolution = Literal["raw", "1m", "1h"]
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_us(at: datetime) -> int:
+    """Microseconds since 1970 UTC, exactly."""
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def from_us(us: int) -> datetime:
+    """The moment `us` microseconds after 1970 UTC."""
+    return _EPOCH + timedelta(microseconds=int(us))
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Columns of the same length. `ts` is microseconds since 1970 UTC, `value` NaN where there is none, `quality` GOOD ... BAD."""
+
+    point_id: NDArray[np.int32]
+    ts: NDArray[np.int64]
+    value: NDArray[np.float64]
+    quality: NDArray[np.int16]
+
+    def __len__(self) -> int:
+        return len(self.point_id)
+
+    @property
+    def good(self) -> NDArray[np.bool_]:
+        """Which readings count: of good quality, with a value."""
+        good: NDArray[np.bool_] = (self.quality == GOOD) & ~np.isnan(self.value)
+        return good
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "Readings":
+        """The readings that `rows` names by mask or index."""
+        return Readings(self.point_id[rows], self.ts[rows], self.value[rows], self.quality[rows])
+
+    def sorted(self) -> "Readings":
+        """By point, then time, then value; none before any value."""
+        ordered = self.take(np.lexsort((self.ts, self.point_id)))
+        if not np.any((ordered.point_id[1:] == ordered.point_id[:-1]) & (ordered.ts[1:] == ordered.ts[:-1])):
+            return ordered
+        value = np.where(np.isnan(ordered.value), -np.inf, ordered.value)
+        return ordered.take(np.lexsort((ordered.quality, value, ordered.ts, ordered.point_id)))
+
+
+@dataclass(frozen=True)
+class Latest:
+    """A point's newest reading."""
+
+    point_id: int
+    ts: datetime
+    value: float | None
+    quality: int
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One reading as stored."""
+
+    ts: datetime
+    value: float
+
+
+@dataclass(frozen=True)
+class SeriesRow:
+    """A reading, or one minute or hour of readings. `count` is of good ones; without any, mean, low and high are None."""
+
+    point_id: int
+    ts: datetime
+    mean: float | None
+    low: float | None
+    high: float | None
+    last: float | None
+    count: int
+
+
+class Writer:
+    """Writes readings; remembers for which days the database has room. One a process.
+
+    Tell it how the transaction ended: `committed` or `failed`.
+    """
+
+    def __init__(self) -> None:
+        self._days: set[int] = set()
+        self._new_days: set[int] = set()
+
+    async def add(self, tx: Transaction, readings: Readings) -> None:
+        """Store `readings`, merge them into both rollups and the latest values. Nothing here is unique: the caller knows they are new."""
+        if not len(readings):
+            return
+        await self._make_room(tx, readings.ts)
+        ordered = readings.sorted()
+        await _copy(tx, ordered)
+        await _merge_rollups(tx, ordered)
+        await _merge_latest(tx, ordered)
+
+    def committed(self) -> None:
+        """The transaction of the last `add` is durable."""
+        self._days |= self._new_days
+        self._new_days.clear()
+
+    def failed(self) -> None:
+        """The transaction of the last `add` is rolled back, perhaps because a day's room is gone."""
+        self._days.clear()
+        self._new_days.clear()
+
+    async def _make_room(self, tx: Transaction, ts: NDArray[np.int64]) -> None:
+        days = np.unique(ts // DAY_US)
+        missing = [int(day) for day in days if day not in self._days]
+        # A call a day, not one for the whole span: batches of many edges may lie years apart.
+        for day in missing:
+            at = from_us(day * DAY_US)
+            await queries.execute(tx, "ensure_telemetry_room", from_ts=at, to_ts=at)
+        self._new_days.update(missing)
+
+
+async def _copy(tx: Transaction, readings: Readings) -> None:
+    columns = [
+        Column(INT4, readings.point_id),
+        Column(TIMESTAMPTZ, readings.ts),
+        Column(FLOAT8, readings.value),
+        Column(INT2, readings.quality),
+    ]
+    async with tx.cursor() as cursor, cursor.copy(queries.sql("copy_telemetry")) as copy:
+        await copy.write(copy_binary(columns))
+
+
+async def _merge_rollups(tx: Transaction, readings: Readings) -> None:
+    partials = rollup.by_minute(rollup.Readings(readings.point_id, readings.ts, readings.value, readings.good))
+    await queries.execute(
+        tx,
+        "merge_rollups",
+        point_id=Int4s(partials.point_id),
+        bucket=Timestamps(partials.bucket),
+        counted=Int8s(partials.counted),
+        total=Float8s(partials.total),
+        minimum=Float8s(partials.minimum),
+        maximum=Float8s(partials.maximum),
+        last_ts=Timestamps(partials.last_ts),
+        last=Float8s(partials.last),
+        good_mask=Int8s(partials.good_mask),
+    )
+
+
+async def _merge_latest(tx: Transaction, readings: Readings) -> None:
+    newest = readings.take(np.append(readings.point_id[1:] != readings.point_id[:-1], [True]))
+    await queries.execute(
+        tx,
+        "merge_latest",
+        point_id=Int4s(newest.point_id),
+        ts=Timestamps(newest.ts),
+        value=Float8s(newest.value),
+        quality=Int2s(newest.quality),
+    )
+
+
+async def latest(tx: Transaction, point_ids: Collection[int]) -> dict[int, Latest]:
+    """The newest reading of each of the points that have one. For processes that act for all customers."""
+    found = await queries.rows(tx, "latest_of", Latest, point_ids=list(point_ids))
+    return {row.point_id: row for row in found}
+
+
+async def mark_stale(tx: Transaction, point_ids: Collection[int]) -> None:
+    """The source of these points is gone: their good latest readings become uncertain."""
+    await queries.execute(tx, "mark_latest", point_ids=list(point_ids), was=GOOD, quality=UNCERTAIN)
+
+
+async def around(tx: Transaction, point_id: int, first: datetime, last: datetime) -> list[Stored]:
+    """The good readings of a point from `first` to `last`, and the one before and the one after."""
+    return await queries.rows(tx, "readings_around", Stored, point_id=point_id, from_ts=first, until_ts=last)
+
+
+def resolution_for(span: timedelta, pixels: int) -> Resolution:
+    """The coarsest stored resolution that still gives a chart of `span` at least one value a pixel, if the source is that dense."""
+    pixel = span / max(pixels, 1)
+    if pixel >= timedelta(hours=1):
+        return "1h"
+    return "1m" if pixel >= timedelta(minutes=1) else "raw"
+
+
+async def series(  # noqa: PLR0913
+    tx: Transaction, point_ids: Sequence[int], from_ts: datetime, until_ts: datetime, resolution: Resolution, *, limit: int = MOST_ROWS
+) -> list[SeriesRow]:
+    """Readings of the points the caller may see, from `from_ts` until before `until_ts`, ordered by point and time; at most `limit` rows.
+
+    A rollup's first row may begin before `from_ts`: it is the whole minute or hour that holds it.
+    """
+    return await queries.rows(
+        tx, f"series_{resolution}", SeriesRow, point_ids=list(point_ids), from_ts=from_ts, until_ts=until_ts, limit=limit
+    )
