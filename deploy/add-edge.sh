@@ -7,6 +7,7 @@
 #   NODE    the site's code (Sparkplug edge_node_id)
 set -eu
 umask 077
+# shellcheck source=deploy/pki.sh
 . "$(dirname "$0")/pki.sh"
 identity=$(edge_identity "$@")
 need_authority

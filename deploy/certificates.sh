@@ -8,6 +8,7 @@
 # Needs openssl. Writes to deploy/pki, or to $PKI_DIR.
 set -eu
 umask 077
+# shellcheck source=deploy/pki.sh
 . "$(dirname "$0")/pki.sh"
 
 [ $# -gt 0 ] || die "usage: deploy/certificates.sh HOST... (the names or addresses by which gateways reach the broker)"

@@ -4,6 +4,7 @@
 # usage: deploy/remove-edge.sh GROUP NODE
 set -eu
 umask 077
+# shellcheck source=deploy/pki.sh
 . "$(dirname "$0")/pki.sh"
 identity=$(edge_identity "$@")
 need_authority

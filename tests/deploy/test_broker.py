@@ -1,0 +1,392 @@
+"""The deployed broker: our scripts' certificates, the committed configuration, a real Mosquitto, real clients."""
+
+import os
+import queue
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+import yaml
+from paho.mqtt.enums import CallbackAPIVersion
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+PATIENCE_S = 10.0
+MOSQUITTO = shutil.which("mosquitto")
+# Both are sent by the test itself after what must not arrive: whoever hears the mark has heard all before it.
+MARK = "spBv1.0/acme/NDATA/madrid"
+
+pytestmark = [
+    pytest.mark.skipif(MOSQUITTO is None, reason="NOT RUN: mosquitto is not on PATH, the deployed broker's rules are unproven here"),
+    pytest.mark.skipif(
+        shutil.which("openssl") is None, reason="NOT RUN: openssl is not on PATH, the deployed broker's rules are unproven here"
+    ),
+]
+
+
+class Authority:
+    """A folder of certificates made by the scripts of deploy/."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PKI_DIR": str(self.folder)}
+        return subprocess.run([str(DEPLOY / script), *arguments], env=environment, capture_output=True, text=True, check=False)
+
+    def make(self, *edges: tuple[str, str]) -> "Authority":
+        for done in [self.run("certificates.sh", "broker.example.com"), *(self.run("add-edge.sh", *edge) for edge in edges)]:
+            assert done.returncode == 0, done.stderr
+        return self
+
+    def credentials(self, identity: str) -> tuple[Path, Path]:
+        group, _, node = identity.partition(":")
+        stem = self.folder / "edges" / group / node / "edge" if node else self.folder / ("broker" if group == "health" else group) / group
+        return stem.with_suffix(".crt"), stem.with_suffix(".key")
+
+
+class Broker:
+    """Mosquitto with the committed configuration: only port, address and folders are replaced."""
+
+    def __init__(self, authority: Authority, folder: Path) -> None:
+        self.authority = authority
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        text = (DEPLOY / "mosquitto" / "mosquitto.conf").read_text()
+        text, count = re.subn(r"^listener 8883$", f"listener {self.port} 127.0.0.1", text, flags=re.MULTILINE)
+        assert count == 1
+        text = text.replace("/mosquitto/pki/", f"{authority.folder}/broker/").replace("/mosquitto/data/", f"{folder}/")
+        assert "/mosquitto/" not in text
+        if os.geteuid() == 0:
+            text += "\nuser root\n"  # else it leaves root and may not enter pytest's folder
+        self._config = folder / "mosquitto.conf"
+        self._config.write_text(text)
+        self._log = folder / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        assert MOSQUITTO
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen([MOSQUITTO, "-c", str(self._config)], stdout=log, stderr=log)
+        deadline = time.monotonic() + PATIENCE_S
+        while self._process.poll() is None and time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            except ConnectionRefusedError:
+                time.sleep(0.02)
+            else:
+                return
+        pytest.fail(f"mosquitto did not start: {self._log.read_text()}")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(PATIENCE_S)
+
+    def reload(self) -> None:
+        """What `docker compose kill -s HUP broker` does. The broker tells of it in its log."""
+        assert self._process
+        before = self._log.read_text().count("Reloading config")
+        self._process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + PATIENCE_S
+        while self._log.read_text().count("Reloading config") == before and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+
+class Client:
+    """One connection; `admitted` once the broker has decided."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        identity: str | None,
+        authority: Authority | None = None,
+        *,
+        client_id: str = "",
+        will: str | None = None,
+        host: str = "127.0.0.1",
+    ) -> None:
+        self.messages: queue.Queue[tuple[str, bytes]] = queue.Queue()
+        self.lost: queue.Queue[str] = queue.Queue()
+        self._outcome: queue.Queue[bool] = queue.Queue()
+        self._subscribed: queue.Queue[object] = queue.Queue()
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, reconnect_on_failure=False)
+        context = ssl.create_default_context(cafile=str(broker.authority.folder / "broker" / "ca.crt"))
+        if identity is not None:
+            context.load_cert_chain(*map(str, (authority or broker.authority).credentials(identity)))
+        self._client.tls_set_context(context)
+        self._client.on_connect = lambda _c, _u, _f, reason, _p: self._outcome.put(not reason.is_failure)
+        self._client.on_disconnect = self._disconnected
+        self._client.on_subscribe = lambda *_: self._subscribed.put(None)
+        self._client.on_message = lambda _c, _u, message: self.messages.put((message.topic, message.payload))
+        if will is not None:
+            self._client.will_set(will, b"will", qos=1)
+        try:
+            self._client.connect(host, broker.port, keepalive=30)
+        except (ssl.SSLError, ConnectionError):
+            self.admitted = False
+            return
+        self._client.loop_start()
+        self.admitted = self._outcome.get(timeout=PATIENCE_S)
+
+    def _disconnected(self, *_: object) -> None:
+        self.lost.put("disconnected")
+        self._outcome.put(False)
+
+    def __enter__(self) -> "Client":
+        assert self.admitted
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def subscribe(self, topic: str) -> None:
+        self._client.subscribe(topic, qos=1)
+        self._subscribed.get(timeout=PATIENCE_S)
+
+    def publish(self, topic: str, payload: bytes = b"x") -> None:
+        self._client.publish(topic, payload, qos=1).wait_for_publish(PATIENCE_S)
+
+    def vanish(self) -> None:
+        """Break the connection without a word: the broker publishes the will."""
+        sock = self._client.socket()
+        assert sock is not None
+        self._client.loop_stop()
+        sock.close()
+
+    def until(self, topic: str) -> list[str]:
+        """Topics that arrived before the first message on `topic`."""
+        seen: list[str] = []
+        while (found := self.messages.get(timeout=PATIENCE_S)[0]) != topic:
+            seen.append(found)
+        return seen
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("pki")).make(("acme", "madrid"), ("acme", "lisbon"), ("globex", "madrid"))
+
+
+@pytest.fixture
+def broker(authority: Authority, tmp_path: Path) -> Iterator[Broker]:
+    made = Broker(authority, tmp_path)
+    made.start()
+    yield made
+    made.stop()
+
+
+def test_host_and_edge_talk_as_the_protocol_needs(broker: Broker) -> None:
+    with Client(broker, "ingest") as host, Client(broker, "acme:madrid") as edge:
+        host.subscribe("spBv1.0/+/+/+/#")
+        edge.subscribe("spBv1.0/acme/NCMD/madrid")
+        edge.subscribe("spBv1.0/acme/DCMD/madrid/#")
+        edge.subscribe("spBv1.0/STATE/vigia")
+        own = [f"spBv1.0/acme/{kind}/madrid" for kind in ("NBIRTH", "NDATA", "NDEATH")]
+        own += [f"spBv1.0/acme/{kind}/madrid/M-1" for kind in ("DBIRTH", "DDATA", "DDEATH")]
+        for topic in own:
+            edge.publish(topic)
+        assert [host.messages.get(timeout=PATIENCE_S)[0] for _ in own] == own
+        commands = ["spBv1.0/STATE/vigia", "spBv1.0/acme/NCMD/madrid", "spBv1.0/acme/DCMD/madrid/M-1"]
+        for topic in commands:
+            host.publish(topic)
+        assert [edge.messages.get(timeout=PATIENCE_S)[0] for _ in commands] == commands
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "spBv1.0/acme/NBIRTH/lisbon",
+        "spBv1.0/acme/DDATA/lisbon/M-1",
+        "spBv1.0/acme/NDEATH/lisbon",
+        "spBv1.0/globex/NDATA/madrid",
+        "spBv1.0/acme/NCMD/lisbon",
+        "spBv1.0/acme/NCMD/madrid",
+        "spBv1.0/acme/DCMD/lisbon/M-1",
+        "spBv1.0/STATE/vigia",
+        "spBv1.0/acme/NDATA",
+        "anything",
+    ],
+)
+def test_edge_cannot_publish_under_another_identity(broker: Broker, topic: str) -> None:
+    with Client(broker, "ingest") as host, Client(broker, "acme:madrid") as edge:
+        host.subscribe("spBv1.0/#")
+        host.subscribe("#")
+        edge.publish(topic)
+        edge.publish(MARK)
+        assert host.until(MARK) == []
+
+
+def test_edge_hears_its_own_commands_only(broker: Broker) -> None:
+    with Client(broker, "ingest") as host, Client(broker, "acme:madrid") as edge, Client(broker, "acme:lisbon") as neighbour:
+        edge.subscribe("#")
+        neighbour.publish("spBv1.0/acme/NDATA/lisbon")
+        host.publish("spBv1.0/acme/NCMD/lisbon")
+        host.publish("spBv1.0/acme/DCMD/lisbon/M-1")
+        host.publish("spBv1.0/globex/NCMD/madrid")
+        host.publish("spBv1.0/acme/NCMD/madrid")
+        assert edge.until("spBv1.0/acme/NCMD/madrid") == []
+
+
+def test_ingest_cannot_pose_as_a_machine(broker: Broker) -> None:
+    with Client(broker, "ingest") as host, Client(broker, "acme:madrid") as edge:
+        host.subscribe("spBv1.0/#")
+        host.publish("spBv1.0/acme/DDATA/madrid/M-1")
+        host.publish("spBv1.0/acme/NCMD/madrid")
+        edge.publish(MARK)
+        assert host.until(MARK) == ["spBv1.0/acme/NCMD/madrid"]
+
+
+def test_will_under_another_identity_is_not_published(broker: Broker) -> None:
+    with Client(broker, "ingest") as host, Client(broker, "acme:lisbon") as witness:
+        host.subscribe("spBv1.0/#")
+        liar = Client(broker, "acme:madrid", will="spBv1.0/acme/NDEATH/lisbon")
+        if liar.admitted:
+            liar.vanish()
+        honest = Client(broker, "globex:madrid", will="spBv1.0/globex/NDEATH/madrid")
+        assert honest.admitted
+        honest.vanish()
+        witness.publish("spBv1.0/acme/NDATA/lisbon")
+        assert "spBv1.0/acme/NDEATH/lisbon" not in host.until("spBv1.0/globex/NDEATH/madrid")
+
+
+def test_client_without_a_certificate_is_refused(broker: Broker) -> None:
+    assert not Client(broker, None).admitted
+
+
+def test_client_without_tls_is_refused(broker: Broker) -> None:
+    with socket.create_connection(("127.0.0.1", broker.port), timeout=PATIENCE_S) as plain:
+        plain.sendall(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x1e\x00\x01a")  # CONNECT, MQTT 3.1.1
+        answer = b"?"
+        try:
+            answer = plain.recv(64)
+        except ConnectionResetError:
+            answer = b""
+    assert not answer.startswith(b"\x20")  # CONNACK
+
+
+def test_client_of_another_authority_is_refused(broker: Broker, tmp_path: Path) -> None:
+    stranger = Authority(tmp_path / "strangers").make(("acme", "madrid"))
+    assert not Client(broker, "acme:madrid", stranger).admitted
+
+
+def test_server_certificate_cannot_pose_as_a_client(broker: Broker) -> None:
+    class ServerPair(Authority):
+        def credentials(self, identity: str) -> tuple[Path, Path]:
+            return self.folder / "broker" / f"{identity}.crt", self.folder / "broker" / f"{identity}.key"
+
+    assert not Client(broker, "broker", ServerPair(broker.authority.folder)).admitted
+
+
+def test_broker_proves_its_name(broker: Broker) -> None:
+    with Client(broker, "acme:madrid", host="localhost"):
+        pass
+    with pytest.raises(ssl.SSLCertVerificationError):
+        context = ssl.create_default_context(cafile=str(broker.authority.folder / "broker" / "ca.crt"))
+        with socket.create_connection(("127.0.0.1", broker.port)) as sock:
+            context.wrap_socket(sock, server_hostname="elsewhere.example.com")
+
+
+def test_another_clients_id_throws_nobody_off(broker: Broker) -> None:
+    with Client(broker, "ingest") as host, Client(broker, "acme:madrid", client_id="same") as first:
+        host.subscribe("spBv1.0/#")
+        with Client(broker, "acme:lisbon", client_id="same"):
+            first.publish(MARK)
+            assert host.until(MARK) == []
+            assert first.lost.empty()
+
+
+def test_new_edge_is_admitted_and_a_removed_one_shut_out(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "pki").make(("acme", "madrid"))
+    broker = Broker(authority, tmp_path)
+    broker.start()
+    try:
+        with Client(broker, "ingest") as host:
+            host.subscribe("spBv1.0/#")
+            assert authority.run("add-edge.sh", "acme", "oporto").returncode == 0
+            broker.reload()
+            with Client(broker, "acme:oporto") as edge:
+                edge.publish("spBv1.0/acme/NDATA/oporto")
+                assert host.until("spBv1.0/acme/NDATA/oporto") == []
+        keep = tmp_path / "kept" / "edges" / "acme"
+        shutil.copytree(authority.folder / "edges" / "acme", keep)
+        assert authority.run("remove-edge.sh", "acme", "oporto").returncode == 0
+        assert "acme:oporto" not in (authority.folder / "broker" / "acl").read_text()
+        broker.stop()
+        broker.start()
+        assert not Client(broker, "acme:oporto", Authority(tmp_path / "kept")).admitted
+        assert authority.run("add-edge.sh", "acme", "oporto").returncode == 0
+        broker.reload()
+        assert not Client(broker, "acme:oporto", Authority(tmp_path / "kept")).admitted
+        with Client(broker, "acme:oporto"), Client(broker, "acme:madrid"):
+            pass
+    finally:
+        broker.stop()
+
+
+def test_health_check_of_the_compose_file_passes_on_a_running_broker_only(broker: Broker) -> None:
+    if shutil.which("mosquitto_sub") is None:
+        pytest.skip("NOT RUN: mosquitto_sub is not on PATH (Debian: mosquitto-clients)")
+    _, *command = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["broker"]["healthcheck"]["test"]
+    command = [word.replace("$$", "$").replace("/mosquitto/pki", f"{broker.authority.folder}/broker") for word in command]
+    command[command.index("8883")] = str(broker.port)
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    broker.stop()
+    assert subprocess.run(command, capture_output=True, check=False).returncode != 0
+
+
+def test_keys_are_out_of_reach_of_other_users(authority: Authority) -> None:
+    for folder in (authority.folder, authority.folder / "ca", authority.folder / "edges"):
+        assert folder.stat().st_mode & 0o077 == 0, folder
+    assert (authority.folder / "ca" / "ca.key").stat().st_mode & 0o077 == 0
+    for service in ("broker", "ingest"):
+        # Read by a container's own user.
+        assert all(path.stat().st_mode & 0o004 for path in (authority.folder / service).iterdir())
+
+
+@pytest.mark.parametrize(
+    "names", [(), ("acme",), ("acme", "a/b"), ("acme", "+"), ("", "x"), ("acme", ".."), ("acme", "x\ntopic write #"), ("a" * 40, "b" * 40)]
+)
+def test_unusable_names_are_refused_in_one_sentence(authority: Authority, names: tuple[str, ...]) -> None:
+    before = (authority.folder / "broker" / "acl").read_text()
+    done = authority.run("add-edge.sh", *names)
+    assert done.returncode == 2
+    assert done.stderr.startswith("add-edge.sh: ")
+    assert (authority.folder / "broker" / "acl").read_text() == before
+
+
+def test_names_that_differ_in_case_only_are_refused(authority: Authority) -> None:
+    done = authority.run("add-edge.sh", "ACME", "madrid")
+    assert done.returncode == 2
+    assert "upper and lower case" in done.stderr
+
+
+def test_renewing_keeps_one_block_and_the_authority(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "pki").make(("acme", "madrid"))
+    root, acl = (authority.folder / "ca" / "ca.crt").read_bytes(), (authority.folder / "broker" / "acl").read_text()
+    authority.make(("acme", "madrid"))
+    assert (authority.folder / "ca" / "ca.crt").read_bytes() == root
+    assert (authority.folder / "broker" / "acl").read_text() == acl
+
+
+def test_passwords_are_made_once_and_differ(authority: Authority, tmp_path: Path) -> None:
+    target = tmp_path / ".env"
+    assert Authority(tmp_path / "none").run("make-env.sh", str(target)).returncode == 2
+    assert not target.exists()
+    assert authority.run("make-env.sh", str(target)).returncode == 0
+    passwords = re.findall(r"^\w+_PASSWORD=(.*)$", target.read_text(), re.MULTILINE)
+    assert len(passwords) == len(set(passwords)) == 6
+    assert all(re.fullmatch(r"[0-9a-f]{48}", password) for password in passwords)
+    assert target.stat().st_mode & 0o077 == 0
+    again = authority.run("make-env.sh", str(target))
+    assert again.returncode == 2
+    assert "exists" in again.stderr
