@@ -44,6 +44,7 @@ class Event(StrEnum):
     UNSUPPRESS = "unsuppress"
     REMOVE_FROM_SERVICE = "remove_from_service"
     RETURN_TO_SERVICE = "return_to_service"
+    RETIRE = "retire"  # the work is done, or the machine is gone: the occurrence is over, whoever has seen it
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,10 @@ def _return_to_service(alarm: Alarm) -> Alarm:
     return _shown(alarm)
 
 
+def _retire(alarm: Alarm) -> Alarm:
+    return replace(alarm, state=State.NORMAL, active=False, acknowledged=True, shelved_until=None, one_shot=False)
+
+
 def _words(state: State) -> str:
     return state.value.replace("_", " ")
 
@@ -198,4 +203,5 @@ _STEPS: Mapping[Event, Callable[[Alarm], Alarm]] = {
     Event.UNSUPPRESS: _unsuppress,
     Event.REMOVE_FROM_SERVICE: _remove_from_service,
     Event.RETURN_TO_SERVICE: _return_to_service,
+    Event.RETIRE: _retire,
 }

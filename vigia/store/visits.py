@@ -46,10 +46,10 @@ async def of_order(tx: Transaction, work_order_id: int) -> list[Visit]:
     return await queries.rows(tx, "visits_of_order", Visit, work_order_id=work_order_id)
 
 
-async def technicians(tx: Transaction) -> list[Technician]:
-    """Everyone who can be sent, with the visits they have not finished."""
+async def technicians(tx: Transaction, except_visit_id: int | None = None) -> list[Technician]:
+    """Everyone who can be sent, with the visits they have not finished (but for one that is to be moved)."""
     busy: dict[int, list[Window]] = defaultdict(list)
-    for booking in await queries.rows(tx, "visits_unfinished", _Booking):
+    for booking in await queries.rows(tx, "visits_unfinished", _Booking, except_visit_id=except_visit_id):
         busy[booking.technician_id].append(Window(booking.planned_from, booking.planned_until))
     return [
         Technician(row.account_id, row.time_zone, tuple(busy[row.account_id]))

@@ -5,7 +5,8 @@ select * from visit where work_order_id = %(work_order_id)s and finished_at is n
 select * from visit where work_order_id = %(work_order_id)s order by visit_id
 
 -- name: visits_unfinished
-select technician_id, planned_from, planned_until from visit where finished_at is null
+select technician_id, planned_from, planned_until from visit
+where finished_at is null and visit_id is distinct from %(except_visit_id)s::int
 
 -- name: technicians
 -- Everyone who can be sent; the time zone they work in is their own setting.

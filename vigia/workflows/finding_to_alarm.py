@@ -1,0 +1,117 @@
+"""A finding or a prediction raises, updates or clears an alarm here; a predicted failure opens its case.
+
+A drifting sensor alone opens no case: it tells people, and is suppressed while a graver alarm of the machine explains it.
+"""
+
+from datetime import datetime
+
+from vigia.domain.alarms import Event
+from vigia.domain.risk import Action, Priority, Rule, decide, priority_of
+from vigia.store import alarms, causes, failure_cases, installations
+from vigia.store.alarms import NewAlarm, StoredAlarm
+from vigia.store.causes import PredictionCause
+from vigia.store.changes import announce
+from vigia.store.database import Transaction
+from vigia.store.failure_cases import NewCase
+from vigia.store.locks import lock_role
+from vigia.workflows.jobs import defer
+from vigia.workflows.step_alarm import show_most_important, step
+
+
+async def handle_finding(tx: Transaction, finding_id: int) -> int | None:
+    """The alarm's id, or None if the machine has left its role since."""
+    cause = await causes.finding(tx, finding_id)
+    place = None if cause is None else await installations.current(tx, cause.asset_id)
+    if cause is None or place is None or cause.at <= place.installed_at:
+        return None
+    await lock_role(tx, place.role_id)
+    open_cases = await failure_cases.open_of_asset(tx, cause.asset_id)
+    case_id = open_cases[0].failure_case_id if open_cases else None
+    condition = alarms.DRIFT + cause.point
+    new = NewAlarm(place.customer_id, place.role_id, cause.asset_id, condition, case_id, Priority.LOW, cause.at, cause.reason)
+    alarm_id = await _raise(tx, new)
+    await show_most_important(tx, cause.asset_id, cause.at)
+    return alarm_id
+
+
+async def handle_prediction(tx: Transaction, prediction_id: int) -> int | None:
+    """The failure case's id if the prediction raised an alarm, else None.
+
+    Decides by the model's own numbers from the predictions as they stand, so that a repeated job changes nothing. A machine that
+    has failed already needs no prediction.
+    """
+    cause = await causes.prediction(tx, prediction_id)
+    if cause is None:
+        return None
+    await lock_role(tx, cause.role_id)
+    place = await installations.current(tx, cause.asset_id)
+    if place is None or place.role_id != cause.role_id:
+        return None
+    rule = Rule.of_model(cause.model_metrics)
+    alarm = await _open_alarm(tx, cause.asset_id, alarms.FAILURE_PREDICTED + cause.failure_mode)
+    active = alarm is not None and alarm.status.active
+    action = decide(await causes.probabilities(tx, cause, rule.consecutive), rule, active=active)
+    if action is Action.RAISE:
+        failed = any(case.failed_at is not None for case in await failure_cases.open_of_asset(tx, cause.asset_id))
+        return None if failed else await _failure_predicted(tx, cause)
+    if alarm is not None and action is Action.CLEAR:
+        await step(tx, alarm, Event.CLEAR, cause.at)
+        await show_most_important(tx, cause.asset_id, cause.at)
+    elif alarm is not None and active:
+        await _escalate(tx, alarm, cause)
+    return None
+
+
+async def raise_alarm(tx: Transaction, new: NewAlarm) -> None:
+    """Raise an alarm, or tell the open one of the same condition the newest reason; the gravest of the machine stays in sight."""
+    await _raise(tx, new)
+    await show_most_important(tx, new.asset_id, new.at)
+
+
+async def clear_alarm(tx: Transaction, asset_id: int, condition: str, now: datetime) -> None:
+    """The condition no longer holds; nothing happens when no such alarm is open."""
+    alarm = await _open_alarm(tx, asset_id, condition)
+    if alarm is not None:
+        await step(tx, alarm, Event.CLEAR, now)
+        await show_most_important(tx, asset_id, now)
+
+
+async def _failure_predicted(tx: Transaction, cause: PredictionCause) -> int:
+    case = await failure_cases.open_case(
+        tx,
+        NewCase(
+            cause.customer_id, cause.role_id, cause.asset_id, cause.failure_mode, opened_at=cause.at, prediction_id=cause.prediction_id
+        ),
+    )
+    condition = alarms.FAILURE_PREDICTED + cause.failure_mode
+    priority = priority_of(cause.life_p50)
+    await raise_alarm(
+        tx,
+        NewAlarm(cause.customer_id, cause.role_id, cause.asset_id, condition, case.failure_case_id, priority, cause.at, cause.reason),
+    )
+    await defer(tx, "case_to_work_order", failure_case_id=case.failure_case_id, at=cause.at)
+    return case.failure_case_id
+
+
+async def _raise(tx: Transaction, new: NewAlarm) -> int:
+    raised = await alarms.raise_new(tx, new)
+    if raised is not None:
+        await announce(tx, "alarm", new.customer_id, new.role_id)
+        return raised.alarm_id
+    alarm = await _open_alarm(tx, new.asset_id, new.condition)
+    assert alarm is not None  # noqa: S101 - the role is locked: the alarm that was in the way is still open
+    await step(tx, alarm, Event.RAISE, new.at)
+    await alarms.describe(tx, alarm, new.priority, new.reason, new.failure_case_id)
+    return alarm.alarm_id
+
+
+async def _escalate(tx: Transaction, alarm: StoredAlarm, cause: PredictionCause) -> None:
+    """Tell an open alarm that the failure has come closer; a smaller urgency is not worth a change."""
+    priority = priority_of(cause.life_p50)
+    if priority.rank < Priority(alarm.priority).rank:
+        await alarms.describe(tx, alarm, priority, cause.reason)
+        await announce(tx, "alarm", alarm.customer_id, alarm.role_id)
+
+
+async def _open_alarm(tx: Transaction, asset_id: int, condition: str) -> StoredAlarm | None:
+    return next((alarm for alarm in await alarms.open_of_asset(tx, asset_id) if alarm.condition == condition), None)

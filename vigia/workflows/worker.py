@@ -1,0 +1,243 @@
+"""The worker: takes jobs as they are committed and runs each as one transaction of the service.
+
+While the database is away, a job waits and is tried again; jobs of the same asset wait behind it. A worker that dies leaves its job
+to the others: its heartbeat stops, and whoever notices first puts the job back. Workflows absorb the repetition.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import Any
+
+import structlog
+from procrastinate import App, JobContext, PsycopgConnector, exceptions
+from procrastinate.jobs import Job
+from procrastinate.retry import BaseRetryStrategy, RetryDecision
+from procrastinate.worker import Worker
+
+from vigia.domain.errors import DomainError
+from vigia.domain.work_orders import Autonomy
+from vigia.store import fleet
+from vigia.store.database import Database, DatabaseUnavailableError, Transaction
+from vigia.workflows import case_to_work_order, dispatch_day, finding_to_alarm, record_state, shelve_alarm
+from vigia.workflows.jobs import QUEUE, TaskName
+
+log = structlog.get_logger()
+
+MAX_TRIES = 8
+HEARTBEAT_S = 1.0
+STALLED_S = 5.0
+POLLING_S = 0.2
+HOUSEKEEPING_S = 30.0
+GRACE_S = 3.0
+_LONGEST_PAUSE_S = 5.0
+
+
+@dataclass(frozen=True)
+class WorkerConfig:
+    """`autonomy`: how far a prediction goes without a person. `concurrency`: jobs run at once; more workers may run beside this one."""
+
+    dsn: str
+    autonomy: Autonomy = Autonomy.AUTO
+    concurrency: int = 1
+
+
+@dataclass
+class _Running:
+    """Jobs between taking and reporting, as this process knows them; what the database believes beyond that is abandoned."""
+
+    worker_id: int | None = None
+    job_ids: set[int] = field(default_factory=set)
+    seen_idle: dict[int, float] = field(default_factory=dict)
+
+
+class _TryAgain(BaseRetryStrategy):
+    """Without end while the database is away, MAX_TRIES times on a surprise, never when a rule refuses; each wait twice the last."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        if isinstance(exception, DomainError) or not isinstance(exception, Exception):
+            return None
+        if not isinstance(exception, DatabaseUnavailableError) and job.attempts + 1 >= MAX_TRIES:
+            return None
+        wait = timedelta(seconds=min(_LONGEST_PAUSE_S, 0.05 * 2 ** min(job.attempts, 10)))
+        return RetryDecision(retry_at=datetime.now(UTC) + wait)
+
+
+async def run(config: WorkerConfig) -> None:
+    """Run jobs until SIGTERM or SIGINT, then finish the ones begun (for at most GRACE_S seconds).
+
+    Raises DatabaseUnavailableError if no database answers at the start; one that goes away later is waited for.
+    """
+    # It reports every job and every lost connection with a traceback; what matters is logged here, in one line.
+    logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
+    async with Database(config.dsn, "vigia_service", max_size=config.concurrency + 2) as database:
+        with _stop_signal() as stopped:
+            working = asyncio.create_task(_work(config, database))
+            waiting = asyncio.create_task(stopped.wait())
+            try:
+                await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in (working, waiting):
+                    task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await working
+    log.info("worker stopped")
+
+
+async def _work(config: WorkerConfig, database: Database) -> None:
+    pause = 0.1
+    while True:
+        began = monotonic()
+        try:
+            await _serve(config, database)
+        except (exceptions.ConnectorException, DatabaseUnavailableError):
+            pass
+        pause = 0.1 if monotonic() - began > STALLED_S else min(2 * pause, _LONGEST_PAUSE_S)
+        log.warning("worker lost the database, trying again", pause_s=pause)
+        await asyncio.sleep(pause)
+
+
+async def _serve(config: WorkerConfig, database: Database) -> None:
+    """Work until the database goes away (returns or raises) or the task is cancelled."""
+    running = _Running()
+    connector = PsycopgConnector(
+        conninfo=config.dsn,
+        min_size=1,
+        max_size=config.concurrency + 3,
+        timeout=5.0,
+        kwargs={"options": "-c role=vigia_service -c search_path=jobs,vigia,public -c timezone=UTC", "application_name": "vigia_worker"},
+    )
+    app = App(connector=connector)
+    for name, function in _tasks(config, database).items():
+        app.task(name=name, queue=QUEUE, retry=_TryAgain())(function)
+    async with app.open_async():
+        beside = [asyncio.create_task(_rescue(app, running)), asyncio.create_task(_keep_house(database))]
+        log.info("worker ready")
+        try:
+            await app.run_worker_async(
+                queues=[QUEUE],
+                concurrency=config.concurrency,
+                fetch_job_polling_interval=POLLING_S,
+                update_heartbeat_interval=HEARTBEAT_S,
+                stalled_worker_timeout=STALLED_S,
+                shutdown_graceful_timeout=GRACE_S,
+                delete_jobs="successful",
+                install_signal_handlers=False,
+                worker_middleware=[_watched(running)],
+            )
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+
+
+def _tasks(config: WorkerConfig, database: Database) -> dict[TaskName, Callable[..., Awaitable[None]]]:
+    async def state_recorded(asset_id: int, at: str, state: float) -> None:
+        async with database.transaction() as tx:
+            await record_state.handle(tx, asset_id, int(state), datetime.fromisoformat(at))
+
+    async def finding_seen(finding_id: int) -> None:
+        async with database.transaction() as tx:
+            await finding_to_alarm.handle_finding(tx, finding_id)
+
+    async def prediction_made(prediction_id: int) -> None:
+        async with database.transaction() as tx:
+            await finding_to_alarm.handle_prediction(tx, prediction_id)
+
+    async def case_opened(failure_case_id: int, at: str) -> None:
+        async with database.transaction() as tx:
+            await case_to_work_order.handle(tx, failure_case_id, config.autonomy, datetime.fromisoformat(at))
+
+    async def orders_approved(at: str) -> None:
+        async with database.transaction() as tx:
+            await dispatch_day.handle(tx, datetime.fromisoformat(at))
+
+    return {
+        "record_state": state_recorded,
+        "finding_to_alarm": finding_seen,
+        "prediction_to_alarm": prediction_made,
+        "case_to_work_order": case_opened,
+        "dispatch_day": orders_approved,
+    }
+
+
+def _watched(running: _Running) -> Callable[..., Awaitable[Any]]:
+    """Note each job while it runs, and say in one line when it fails."""
+
+    async def middleware(call_next: Callable[[], Awaitable[Any]], context: JobContext, worker: Worker) -> Any:  # noqa: ANN401 - whatever it returns
+        job_id = context.job.id or 0
+        running.worker_id = worker.worker_id
+        running.job_ids.add(job_id)
+        try:
+            return await call_next()
+        except Exception as error:
+            log.warning(
+                "job failed",
+                task=context.job.task_name,
+                job_id=job_id,
+                tries=context.job.attempts + 1,
+                error=f"{type(error).__name__}: {error}",
+            )
+            raise
+        finally:
+            running.job_ids.discard(job_id)
+
+    return middleware
+
+
+async def _rescue(app: App, running: _Running) -> None:
+    """Put back the jobs of workers that died, and those of ours whose end could not be reported."""
+    while True:
+        with contextlib.suppress(exceptions.ConnectorException):
+            for job in await app.job_manager.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=STALLED_S):
+                await _put_back(app, job)
+            for job in await _abandoned(app, running):
+                await _put_back(app, job)
+        await asyncio.sleep(HEARTBEAT_S)
+
+
+async def _abandoned(app: App, running: _Running) -> list[Job]:
+    if running.worker_id is None:
+        return []
+    ours = await app.job_manager.list_jobs_async(status="doing", queue=QUEUE, worker_id=running.worker_id)
+    idle = {job.id: job for job in ours if job.id is not None and job.id not in running.job_ids}
+    running.seen_idle = {job_id: running.seen_idle.get(job_id, monotonic()) for job_id in idle}
+    return [job for job_id, job in idle.items() if monotonic() - running.seen_idle[job_id] > STALLED_S]
+
+
+async def _put_back(app: App, job: Job) -> None:
+    log.warning("job put back: its worker is gone", task=job.task_name, job_id=job.id)
+    await app.job_manager.retry_job(job, retry_at=datetime.now(UTC))
+
+
+async def _keep_house(database: Database) -> None:
+    """What falls due with time alone: shelvings that run out, approved orders that nobody could be booked for."""
+    while True:
+        await asyncio.sleep(HOUSEKEEPING_S)
+        with contextlib.suppress(DatabaseUnavailableError):
+            async with database.transaction() as tx:
+                await _on_time(tx)
+
+
+async def _on_time(tx: Transaction) -> None:
+    now = await fleet.now(tx)
+    await shelve_alarm.end_expired(tx, now)
+    await dispatch_day.handle(tx, now)
+
+
+@contextlib.contextmanager
+def _stop_signal() -> Iterator[asyncio.Event]:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    try:
+        yield stopped
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
