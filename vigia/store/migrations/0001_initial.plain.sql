@@ -35,7 +35,8 @@ begin
         name := 'd' || to_char(day, 'YYYYMMDD');
         continue when to_regclass('telemetry_day.' || name) is not null;
         perform pg_advisory_xact_lock(hashtext('vigia'), hashtext('telemetry room'));
-        continue when to_regclass('telemetry_day.' || name) is not null;
+        -- Read the table itself: what to_regclass remembers of a moment ago is not refreshed by an advisory lock.
+        continue when exists (select from pg_class where relnamespace = 'telemetry_day'::regnamespace and relname = name);
         execute format('create table telemetry_day.%I (like vigia.telemetry including all)', name);
         execute format('alter table vigia.telemetry attach partition telemetry_day.%I for values from (%L) to (%L)',
                        name, day::timestamp at time zone 'UTC', (day + 1)::timestamp at time zone 'UTC');
