@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
-from pathlib import Path
 from uuid import uuid4
 
 import psycopg
@@ -19,7 +18,13 @@ TEMPLATE = "vigia_template"
 TIMESCALE = "VIGIA_TEST_TIMESCALE_DSN"
 
 # Nothing here survives a power cut, so nothing waits for the disk.
-FAST: Mapping[str, str] = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "shared_buffers": "64MB", "max_connections": "200"}
+FAST: Mapping[str, str] = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "shared_buffers": "64MB",
+    "max_connections": "200",
+}
 
 
 @pytest.fixture(scope="session")

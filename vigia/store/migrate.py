@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import resources
-from typing import LiteralString, cast
+from typing import LiteralString
 
 from procrastinate.schema import SchemaManager
 from psycopg import AsyncConnection, OperationalError, sql
 
 from vigia.store import queries
-from vigia.store.database import DatabaseUnavailableError, StoreError, Transaction
+from vigia.store.database import KEEP_ALIVE, DatabaseUnavailableError, StoreError, Transaction
 
 OLDEST_SERVER = 160000
 LOCK = "select pg_advisory_lock(hashtext('vigia'), hashtext('migrate'))"
@@ -94,6 +94,7 @@ async def _install(connection: Transaction, profile: str) -> MigrationReport:
         await _open_schema(connection)
         await connection.execute(_text(f"profile_{profile}.sql"))
         await connection.execute(_text("schema.sql"))
+        await connection.execute(_text("policies.sql"))
         await _record(connection, "vigia", steps)
     await _update_jobs(connection)
     return MigrationReport(await _profile_text(connection, profile), steps[-1], fresh=True, applied=tuple(steps))
@@ -109,7 +110,7 @@ async def _update(connection: Transaction, applied: list[str]) -> MigrationRepor
         async with connection.transaction():
             await connection.execute(SET_UP)
             for script in step.scripts:
-                await connection.execute(_literal(script))
+                await connection.execute(script)
             await _record(connection, "vigia", [step.name])
     await _update_jobs(connection)
     return MigrationReport(await _profile_text(connection, profile), steps[-1].name, fresh=False, applied=tuple(step.name for step in todo))
@@ -124,7 +125,7 @@ async def install_from_migrations(dsn: str) -> None:
             await _open_schema(connection)
             for step in _migrations(profile):
                 for script in step.scripts:
-                    await connection.execute(_literal(script))
+                    await connection.execute(script)
             await _record(connection, "vigia", [step.name for step in _migrations(profile)])
         await _update_jobs(connection)
 
@@ -141,7 +142,7 @@ async def _open_schema(connection: Transaction) -> None:
 
 
 async def _update_jobs(connection: Transaction) -> None:
-    """procrastinate's tables: whole for a new database, its packaged migrations for an old one."""
+    """The tables of procrastinate: whole for a new database, its packaged migrations for an old one."""
     applied = await _applied(connection, "jobs") or []
     packaged = sorted(file.name for file in resources.files("procrastinate.sql.migrations").iterdir() if file.name.endswith(".sql"))
     todo = [name for name in packaged if name not in applied]
@@ -152,7 +153,7 @@ async def _update_jobs(connection: Transaction) -> None:
         await connection.execute("set local search_path = jobs")
         if applied:
             for name in todo:
-                await connection.execute(_literal((resources.files("procrastinate.sql.migrations") / name).read_text("utf-8")))
+                await connection.execute((resources.files("procrastinate.sql.migrations") / name).read_text("utf-8"))
         else:
             await connection.execute(SchemaManager.get_schema())
         await connection.execute("set local search_path = vigia, jobs")
@@ -180,7 +181,8 @@ async def _applied(connection: Transaction, component: str) -> list[str] | None:
 async def _timescale_wanted(connection: Transaction, *, create: bool = True) -> bool:
     """Whether the server offers TimescaleDB; makes the extension in this database."""
     cursor = await connection.execute(
-        "select 1 from pg_available_extensions where name = 'timescaledb' and current_setting('shared_preload_libraries') like '%timescaledb%'"
+        "select 1 from pg_available_extensions"
+        " where name = 'timescaledb' and current_setting('shared_preload_libraries') like '%timescaledb%'"
     )
     if not cursor.rowcount:
         return False
@@ -233,18 +235,15 @@ def _migration_files() -> Iterator[tuple[str, str]]:
 
 
 def _text(name: str) -> LiteralString:
-    return _literal((resources.files("vigia.store") / name).read_text("utf-8"))
-
-
-def _literal(text: str) -> LiteralString:
-    # The packaged files are ours: as trustworthy as this code.
-    return cast("LiteralString", text)
+    return (resources.files("vigia.store") / name).read_text("utf-8")
 
 
 @asynccontextmanager
 async def _connection(dsn: str) -> AsyncIterator[Transaction]:
     try:
-        connection = await AsyncConnection.connect(dsn, autocommit=True, connect_timeout=10, application_name="vigia migrate", options="-c client_min_messages=warning")
+        connection = await AsyncConnection.connect(
+            dsn, autocommit=True, application_name="vigia migrate", options="-c client_min_messages=warning", **KEEP_ALIVE
+        )
     except OperationalError as error:
         raise DatabaseUnavailableError from error
     async with connection:

@@ -1,11 +1,7 @@
--- The database of a new install. Migrations bring an old one here; a test proves both give the same.
+-- The database of a new install: roles.sql, profile_plain.sql or profile_timescale.sql (telemetry), this file, policies.sql (who may see
+-- and write what). Migrations bring an old one here; a test proves both give the same.
 --
--- Tenancy (docs/decisions/0004): every relational table has row-level security, forced. Staff of the manufacturer see all
--- customers, a customer sees its own. Telemetry carries no policy (TimescaleDB refuses it beside the columnstore): the app
--- role has no grant on it and reads the security_barrier views at the end of this file.
---
--- Roles: vigia_owner owns everything and migrates; vigia_service is ingest, analytics and worker, acting for all customers;
--- vigia_app is the api and portal, acting for one caller a transaction; vigia_reporter reads. They are made by roles.sql.
+-- Exclusion constraints compare a number as a range of one: the extension that would compare it directly is not everywhere.
 
 -- ── who is asking ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -14,6 +10,9 @@ $$ select nullif(current_setting('vigia.customer_id', true), '')::int $$;
 
 create function caller_is_staff() returns boolean language sql stable parallel safe as
 $$ select coalesce(nullif(current_setting('vigia.staff', true), ''), 'off') = 'on' $$;
+
+create function caller_account() returns int language sql stable parallel safe as
+$$ select nullif(current_setting('vigia.account_id', true), '')::int $$;
 
 create function may_see(owner_customer_id int) returns boolean language sql stable parallel safe as
 $$ select caller_is_staff() or coalesce(owner_customer_id = caller_customer(), false) $$;
@@ -99,6 +98,7 @@ create table role (
     foreign key (customer_id, line_id) references line (customer_id, line_id),
     foreign key (customer_id, edge_node_id) references edge_node (customer_id, edge_node_id)
 );
+create index role_line_idx on role (line_id);
 
 -- The machine (serial number). It belongs to no customer: who may see it follows from where it is, or was, installed.
 create table asset (
@@ -125,6 +125,9 @@ create table installation (
     -- to one installation at most, and to one customer.
     constraint installation_asset_excl exclude using gist (int4range(asset_id, asset_id, '[]') with &&, tstzrange(installed_at, removed_at, '[]') with &&)
 );
+create index installation_role_idx on installation (role_id, installed_at);
+create index installation_asset_idx on installation (asset_id, installed_at);
+create index installation_customer_idx on installation (customer_id);
 
 create table point (
     point_id    int generated always as identity primary key,
@@ -138,8 +141,8 @@ create table point (
     unique (asset_id, name)
 );
 
--- ── telemetry: the tables themselves are in profile_timescale.sql / profile_plain.sql ────────────────────────────────
--- telemetry (point_id int, ts timestamptz, value float8, quality smallint)
+-- ── telemetry: the readings themselves, telemetry (point_id, ts, value, quality), are in profile_plain.sql / profile_timescale.sql ──
+-- The rollups are filled by ingest in the transaction that stores the readings: one way for both profiles, and a late reading counts.
 
 create table telemetry_1m (
     point_id  int not null,
@@ -194,23 +197,44 @@ create table tombstone (
     unique (edge_node_id, epoch, eseqs)
 );
 
+-- The newest number announced in epochs gone by: a tail lost in one is not forgotten when the next begins.
+create table edge_epoch (
+    edge_node_id int not null references edge_node,
+    epoch        bigint not null,
+    newest_eseq  bigint not null,
+    primary key (edge_node_id, epoch)
+);
+
+create function keep_announced_epoch() returns trigger language plpgsql as
+$$
+begin
+    insert into edge_epoch as known (edge_node_id, epoch, newest_eseq) values (old.edge_node_id, old.epoch, old.newest_eseq)
+    on conflict (edge_node_id, epoch) do update set newest_eseq = greatest(known.newest_eseq, excluded.newest_eseq);
+    return null;
+end $$;
+
+create trigger edge_node_epoch_kept after update of epoch, newest_eseq on edge_node
+for each row when (old.epoch is not null and old.newest_eseq is not null and (new.epoch is distinct from old.epoch or new.newest_eseq < old.newest_eseq))
+execute function keep_announced_epoch();
+
 -- Per edge and epoch: every number seen or announced, less ledger and tombstones. Must be empty.
 create view ledger_hole with (security_invoker = true) as
-with known as (
+with accounted as (
     select edge_node_id, epoch, range_agg(eseqs) as eseqs
-    from (select edge_node_id, epoch, eseqs from ledger
-          union all select edge_node_id, epoch, eseqs from tombstone) as accounted
+    from (select edge_node_id, epoch, eseqs from ledger union all select edge_node_id, epoch, eseqs from tombstone) as range
+    group by edge_node_id, epoch
+), announced as (
+    select edge_node_id, epoch, max(newest_eseq) as newest_eseq
+    from (select edge_node_id, epoch, newest_eseq from edge_node where epoch is not null and newest_eseq is not null
+          union all select edge_node_id, epoch, newest_eseq from edge_epoch) as known
     group by edge_node_id, epoch
 ), expected as (
-    select n.edge_node_id, coalesce(k.epoch, n.epoch) as epoch,
-           int8range(1, greatest(coalesce(upper(k.eseqs), 1),
-                                 case when n.epoch = coalesce(k.epoch, n.epoch) then coalesce(n.newest_eseq, 0) + 1 else 1 end)) as full_range,
-           coalesce(k.eseqs, '{}'::int8multirange) as eseqs
-    from edge_node n left join known k using (edge_node_id)
+    select edge_node_id, epoch, coalesce(eseqs, '{}') as eseqs,
+           int8multirange(int8range(1, greatest(upper(eseqs), newest_eseq + 1, 1))) as numbers
+    from accounted full join announced using (edge_node_id, epoch)
 )
 select edge_node_id, epoch, hole
-from expected, unnest(int8multirange(full_range) - eseqs) as hole
-where not isempty(full_range);
+from expected, unnest(numbers - eseqs) as hole;
 
 -- The last birth of each node and device, so that any worker decodes any edge.
 create table birth (
@@ -255,6 +279,7 @@ create table finding (
     why         jsonb not null
 );
 create index finding_asset_idx on finding (asset_id, at desc);
+create index finding_customer_idx on finding (customer_id, at desc);
 
 create table model_version (
     model_version_id int generated always as identity primary key,
@@ -288,6 +313,7 @@ create table prediction (
     unique (customer_id, prediction_id),
     foreign key (customer_id, role_id) references role (customer_id, role_id)
 );
+create index prediction_role_idx on prediction (role_id, at desc);
 
 -- ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -311,6 +337,7 @@ create table login_session (
     expires_at   timestamptz not null,
     csrf_token   text not null
 );
+create index login_session_account_idx on login_session (account_id);
 
 -- ── predict and fix ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -329,6 +356,7 @@ create table failure_case (
     foreign key (customer_id, prediction_id) references prediction (customer_id, prediction_id)
 );
 create unique index failure_case_open_key on failure_case (asset_id, failure_mode) where closed_at is null;
+create index failure_case_role_idx on failure_case (role_id, opened_at desc);
 
 -- ISA-18.2. One open alarm per asset and condition; each step is an alarm_event.
 create table alarm (
@@ -355,6 +383,9 @@ create table alarm (
     foreign key (customer_id, failure_case_id) references failure_case (customer_id, failure_case_id)
 );
 create unique index alarm_open_key on alarm (asset_id, condition) where state <> 'normal';
+create index alarm_customer_idx on alarm (customer_id, raised_at desc);
+create index alarm_role_idx on alarm (role_id, raised_at desc);
+create index alarm_case_idx on alarm (failure_case_id);
 
 create table alarm_event (
     alarm_event_id bigint generated always as identity primary key,
@@ -365,6 +396,7 @@ create table alarm_event (
     account_id     int references account,
     foreign key (customer_id, alarm_id) references alarm (customer_id, alarm_id)
 );
+create index alarm_event_alarm_idx on alarm_event (alarm_id, at);
 
 create table work_order (
     work_order_id   int generated always as identity primary key,
@@ -391,6 +423,9 @@ create table work_order (
     foreign key (customer_id, failure_case_id) references failure_case (customer_id, failure_case_id)
 );
 create unique index work_order_open_key on work_order (asset_id, failure_mode) where finished_at is null;
+create index work_order_customer_idx on work_order (customer_id, created_at desc);
+create index work_order_role_idx on work_order (role_id, created_at desc);
+create index work_order_case_idx on work_order (failure_case_id);
 
 create table work_order_event (
     work_order_event_id bigint generated always as identity primary key,
@@ -401,6 +436,7 @@ create table work_order_event (
     account_id          int references account,
     foreign key (customer_id, work_order_id) references work_order (customer_id, work_order_id)
 );
+create index work_order_event_order_idx on work_order_event (work_order_id, at);
 
 create table work_order_step (
     customer_id   int not null,
@@ -425,6 +461,8 @@ create table visit (
     foreign key (customer_id, work_order_id) references work_order (customer_id, work_order_id)
 );
 create unique index visit_open_key on visit (work_order_id) where finished_at is null;
+create index visit_order_idx on visit (work_order_id);
+create index visit_technician_idx on visit (technician_id, planned_from);
 
 -- ── the outcome ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -444,6 +482,7 @@ create table state_interval (
     foreign key (customer_id, work_order_id) references work_order (customer_id, work_order_id),
     constraint state_interval_excl exclude using gist (int4range(role_id, role_id, '[]') with &&, tstzrange(started_at, ended_at) with &&)
 );
+create index state_interval_role_idx on state_interval (role_id, started_at);
 
 create table contract (
     contract_id             int generated always as identity primary key,
@@ -472,6 +511,7 @@ create table audit_event (
     subject        text not null,
     detail         jsonb not null default '{}'
 );
+create index audit_event_customer_idx on audit_event (customer_id, at desc);
 
 -- What migrate has done: component 'vigia' names the files of migrations/, 'jobs' the packaged ones of procrastinate.
 create table schema_migration (
@@ -481,13 +521,137 @@ create table schema_migration (
     primary key (component, name)
 );
 
+-- Who may see and write what.
+--
+-- vigia_owner owns everything and migrates; vigia_service is ingest, analytics and worker, acting for all customers; vigia_app is the api
+-- and portal, acting for one caller a transaction (settings vigia.customer_id, vigia.account_id, vigia.staff, local to it); vigia_reporter
+-- reads. Staff of the manufacturer see all customers, a customer sees its own, nobody without a caller sees anything.
+--
+-- Every table has row-level security, forced, so that the owner too passes the callers' policies: views run as their owner, and a mistake
+-- in one shows nothing rather than everything. Exceptions: telemetry and its rollups, because TimescaleDB refuses policies beside the
+-- columnstore. The app has no grant on those and reads the *_visible views. A test walks the catalogue and fails on anything else.
+--
+-- Log-in and session look-up happen before a caller is known: the api does them in transactions of their own as staff. No policy is
+-- opened for them.
+
 grant usage on schema vigia to vigia_service, vigia_app, vigia_reporter;
+
 do $$
 declare
     name text;
 begin
-    for name in select relname from pg_class where relnamespace = 'vigia'::regnamespace and relkind in ('r', 'p', 'v') and relname <> 'telemetry' loop
-        execute format('grant select, insert, update, delete on %I to vigia_service, vigia_app', name);
+    for name in select relname from pg_class where relnamespace = 'vigia'::regnamespace and relkind = 'r' and relname <> 'telemetry' loop
+        execute format('grant select, insert, update, delete on %I to vigia_service', name);
+        continue when name in ('telemetry_1m', 'telemetry_1h', 'point_latest');
+        execute format('alter table %I enable row level security', name);
+        execute format('alter table %I force row level security', name);
+        execute format('create policy service on %I to vigia_service using (true) with check (true)', name);
+        execute format('create policy reporter on %I for select to vigia_reporter using (true)', name);
+        continue when name in ('account', 'login_session', 'dead_letter', 'detector_snapshot');
         execute format('grant select on %I to vigia_reporter', name);
     end loop;
+    -- Tables that say whose a row is. Callers see theirs; staff alone writes, below are the exceptions.
+    foreach name in array array['customer', 'site', 'area', 'line', 'edge_node', 'role', 'installation', 'finding', 'prediction', 'failure_case',
+                                'alarm', 'alarm_event', 'work_order', 'work_order_event', 'work_order_step', 'visit', 'state_interval',
+                                'contract', 'audit_event'] loop
+        execute format('create policy caller on %I for select to vigia_app, vigia_owner using (may_see(customer_id))', name);
+    end loop;
+    -- What staff writes through the app or a migration.
+    foreach name in array array['customer', 'site', 'area', 'line', 'edge_node', 'role', 'asset', 'asset_model', 'point', 'installation', 'failure_case',
+                                'alarm', 'alarm_event', 'work_order', 'work_order_event', 'work_order_step', 'visit', 'state_interval',
+                                'contract', 'audit_event', 'account', 'login_session', 'birth', 'dead_letter', 'detector_snapshot', 'edge_epoch',
+                                'finding', 'ledger', 'model_version', 'prediction', 'tombstone'] loop
+        execute format('create policy staff on %I to vigia_app, vigia_owner using (caller_is_staff()) with check (caller_is_staff())', name);
+    end loop;
+    -- Rows without a customer of their own belong to the edge node they came from, or to no one in particular.
+    foreach name in array array['ledger', 'tombstone', 'edge_epoch', 'birth'] loop
+        execute format('create policy caller on %1$I for select to vigia_app, vigia_owner
+                        using (exists (select from edge_node n where n.edge_node_id = %1$I.edge_node_id))', name);
+    end loop;
+    foreach name in array array['asset_model', 'model_version'] loop
+        execute format('create policy caller on %I for select to vigia_app, vigia_owner using (caller_customer() is not null)', name);
+    end loop;
 end $$;
+
+-- A machine and its points are visible to whom it serves, or has served.
+create policy caller on asset for select to vigia_app, vigia_owner using (exists (select from installation i where i.asset_id = asset.asset_id));
+create policy caller on point for select to vigia_app, vigia_owner using (exists (select from installation i where i.asset_id = point.asset_id));
+
+create policy migrations on schema_migration to vigia_owner using (true) with check (true);
+create policy everybody on schema_migration for select to vigia_app using (true);
+
+-- Customers confirm their alarms, and what they do is on record.
+create policy caller_changes on alarm for update to vigia_app using (may_see(customer_id)) with check (may_see(customer_id));
+create policy caller_adds on alarm_event for insert to vigia_app with check (may_see(customer_id));
+create policy caller_adds on audit_event for insert to vigia_app with check (may_see(customer_id));
+
+-- People see their colleagues and change themselves, their company excepted.
+create policy caller on account for select to vigia_app using (may_see(customer_id) or account_id = caller_account());
+create policy caller_changes on account for update to vigia_app using (account_id = caller_account())
+    with check (account_id = caller_account() and (caller_is_staff() or coalesce(customer_id = caller_customer(), false)));
+create policy caller on login_session to vigia_app using (account_id = caller_account()) with check (account_id = caller_account());
+create policy people on account for select to vigia_owner using (true);
+grant select (account_id, customer_id, kind, name, language, disabled_at) on account to vigia_reporter;
+
+grant select on
+    account, alarm, alarm_event, area, asset, asset_model, audit_event, birth, contract, customer, dead_letter, edge_epoch, edge_node, failure_case,
+    finding, installation, ledger, line, login_session, model_version, point, prediction, role, schema_migration, site, state_interval,
+    tombstone, visit, work_order, work_order_event, work_order_step
+to vigia_app;
+grant insert, update on
+    account, alarm, area, asset, asset_model, contract, customer, edge_node, failure_case, installation, line, login_session, point, role, site,
+    state_interval, visit, work_order, work_order_step
+to vigia_app;
+grant insert on alarm_event, audit_event, work_order_event to vigia_app;
+grant delete on login_session, dead_letter to vigia_app;
+grant select on ledger_hole to vigia_service, vigia_app, vigia_reporter;
+
+-- ── telemetry as a caller may see it ─────────────────────────────────────────────────────────────────────────────────
+-- A reading speaks for the time before it: it is its customer's when the machine was installed before it and not yet removed. A rollup is
+-- its customer's when all of its readings are. A machine is never in two places at one instant (installation_asset_excl), so no reading
+-- is two customers'. Staff see readings of machines that stand nowhere too.
+
+create view point_period with (security_barrier = true) as
+select p.point_id, p.asset_id, i.role_id, i.customer_id, i.installed_at, coalesce(i.removed_at, 'infinity') as removed_at
+from point p
+join installation i using (asset_id)
+where may_see(i.customer_id);
+
+create view telemetry_visible with (security_barrier = true) as
+select t.point_id, t.ts, t.value, t.quality
+from telemetry t join point_period o on o.point_id = t.point_id and t.ts > o.installed_at and t.ts <= o.removed_at
+where not caller_is_staff()
+union all
+select t.point_id, t.ts, t.value, t.quality
+from telemetry t
+where caller_is_staff();
+
+create view telemetry_1m_visible with (security_barrier = true) as
+select r.*
+from telemetry_1m r join point_period o on o.point_id = r.point_id and r.bucket >= o.installed_at and r.last_ts <= o.removed_at
+where not caller_is_staff()
+union all
+select r.* from telemetry_1m r where caller_is_staff();
+
+create view telemetry_1h_visible with (security_barrier = true) as
+select r.*
+from telemetry_1h r join point_period o on o.point_id = r.point_id and r.bucket >= o.installed_at and r.last_ts <= o.removed_at
+where not caller_is_staff()
+union all
+select r.* from telemetry_1h r where caller_is_staff();
+
+create view point_latest_visible with (security_barrier = true) as
+select l.*
+from point_latest l join point_period o on o.point_id = l.point_id and l.ts > o.installed_at and l.ts <= o.removed_at
+where not caller_is_staff()
+union all
+select l.* from point_latest l where caller_is_staff();
+
+-- Whom a caller may name: the own company's people, and the manufacturer's who work for it. No log-in, no hash.
+create view person with (security_barrier = true) as
+select account_id, customer_id, kind, name
+from account
+where caller_is_staff() or (caller_customer() is not null and coalesce(customer_id, caller_customer()) = caller_customer());
+
+grant select on telemetry_visible, telemetry_1m_visible, telemetry_1h_visible, point_latest_visible, point_period, person to vigia_app, vigia_service;
+grant select on telemetry_1m, telemetry_1h, point_latest to vigia_reporter;
