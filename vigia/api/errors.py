@@ -43,6 +43,10 @@ class BadRangeError(ApiError):
     """`until` must be later than `from`."""
 
 
+class NotInForceError(ApiError):
+    """The contract is not in force at any time of that range."""
+
+
 class TooMuchDataError(ApiError):
     """The range holds more readings than one response may carry: ask for a coarser resolution, fewer points or a shorter range."""
 

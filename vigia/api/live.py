@@ -4,15 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import structlog
 
+from vigia.store.changes import Change, listen
 from vigia.store.database import DatabaseUnavailableError
 from vigia.store.sessions import Session
-
-if TYPE_CHECKING:
-    from vigia.store.changes import Change
 
 PENDING_LIMIT = 200
 RETRY_S = 2.0
@@ -38,7 +35,7 @@ class Subscription:
         """Whether the stream was opened in this session."""
         return self._caller.token_sha256 == caller.token_sha256
 
-    def offer(self, change: "Change") -> None:
+    def offer(self, change: Change) -> None:
         """Keep the change for the client, if its caller may see it."""
         if self._caller.customer_id is None or change.customer_id == self._caller.customer_id:
             self._add(change)
@@ -53,14 +50,14 @@ class Subscription:
         self._closed = True
         self._wake.set()
 
-    def _add(self, item: "Change | Reload") -> None:
+    def _add(self, item: Change | Reload) -> None:
         if len(self._pending) >= PENDING_LIMIT:
             self._pending.clear()
             item = Reload()
         self._pending[item] = None
         self._wake.set()
 
-    async def batches(self, heartbeat_s: float) -> "AsyncIterator[list[Change | Reload]]":
+    async def batches(self, heartbeat_s: float) -> AsyncIterator[list[Change | Reload]]:
         """The pending changes whenever there are some; an empty batch after each silent `heartbeat_s`; ends when closed."""
         while not self._closed:
             try:
@@ -86,8 +83,6 @@ class Hub:
 
     async def run(self) -> None:
         """Listen until cancelled; while the database is away, try again, and tell all to reload when it is back."""
-        from vigia.store.changes import listen  # noqa: PLC0415 - not there yet
-
         while True:
             try:
                 async with listen(self._dsn) as changes:

@@ -45,6 +45,7 @@ KINDS: Mapping[type[VigiaError], Kind] = {
     errors.NotFoundError: Kind("not-found", 404, "Not found"),
     errors.BadCursorError: Kind("bad-cursor", 400, "Cursor not understood"),
     errors.BadRangeError: Kind("bad-range", 400, "Range not understood"),
+    errors.NotInForceError: Kind("not-in-force", 400, "Contract not in force"),
     errors.TooMuchDataError: Kind("too-much-data", 400, "Too much data"),
     errors.UnknownPointError: Kind("unknown-point", 422, "No such point"),
     NotFoundError: Kind("not-found", 404, "Not found"),

@@ -8,6 +8,7 @@ from vigia.api.routes import (
     contracts,
     customers,
     edge_nodes,
+    events,
     failure_cases,
     findings,
     health,
@@ -15,6 +16,7 @@ from vigia.api.routes import (
     points,
     predictions,
     sessions,
+    telemetry,
     visits,
     work_orders,
 )
@@ -25,6 +27,7 @@ NOUNS = (
     customers,
     assets,
     points,
+    telemetry,
     edge_nodes,
     predictions,
     findings,
@@ -33,6 +36,7 @@ NOUNS = (
     work_orders,
     visits,
     contracts,
+    events,
 )
 
 router = APIRouter()

@@ -4,14 +4,16 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from vigia.api.fields import Id, IdFilter
+from vigia.api.fields import Id, IdFilter, Moment
 from vigia.api.paging import Listing, Page, PageAsked, RowModel
 from vigia.api.problems import declared
-from vigia.api.session import Transaction
-from vigia.domain.alarms import State
+from vigia.api.session import ServiceManager, Staff, Transaction
+from vigia.domain.alarms import Shelve, State
 from vigia.domain.risk import Priority
+from vigia.store import fleet
+from vigia.workflows import acknowledge_alarm, shelve_alarm
 
 router = APIRouter(tags=["alarms"])
 
@@ -37,6 +39,15 @@ class AlarmRow(RowModel):
     reason: dict[str, Any] = Field(description="Why it was raised.")
 
 
+class Shelving(BaseModel):
+    """How long an alarm is to be out of sight."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    until: Moment = Field(description="At most 24 hours ahead of fleet time.", examples=["2026-01-03T08:00:00Z"])
+    one_shot: bool = Field(default=False, description="End the shelving sooner, when the condition clears.")
+
+
 ALARMS = Listing("alarms", "list_alarms", AlarmRow, lambda row: row.alarm_id)
 
 
@@ -56,4 +67,33 @@ async def list_alarms(
 @router.get("/alarms/{alarm_id}", operation_id="get_alarm", responses=declared(404))
 async def get_alarm(alarm_id: Id, tx: Transaction) -> AlarmRow:
     """One alarm."""
+    return await ALARMS.one(tx, alarm_id)
+
+
+@router.post("/alarms/{alarm_id}/acknowledge", operation_id="acknowledge_alarm", responses=declared(403, 404, 409))
+async def acknowledge(alarm_id: Id, caller: Staff, tx: Transaction) -> AlarmRow:
+    """Say that you have seen it. Twice changes nothing."""
+    await acknowledge_alarm.handle(tx, alarm_id, await fleet.now(tx), caller.account_id)
+    return await ALARMS.one(tx, alarm_id)
+
+
+@router.post("/alarms/{alarm_id}/confirm", operation_id="confirm_alarm", responses=declared(403, 404, 409))
+async def confirm(alarm_id: Id, caller: Staff, tx: Transaction) -> AlarmRow:
+    """Say that you have acted on it; it is acknowledged already."""
+    await acknowledge_alarm.confirm(tx, alarm_id, await fleet.now(tx), caller.account_id)
+    return await ALARMS.one(tx, alarm_id)
+
+
+@router.post("/alarms/{alarm_id}/shelve", operation_id="shelve_alarm", responses=declared(403, 404, 409))
+async def shelve(alarm_id: Id, shelving: Shelving, caller: ServiceManager, tx: Transaction) -> AlarmRow:
+    """Put it out of sight for a limited time; a second time replaces the first."""
+    event = Shelve(shelving.until, one_shot=shelving.one_shot)
+    await shelve_alarm.handle(tx, alarm_id, event, await fleet.now(tx), caller.account_id)
+    return await ALARMS.one(tx, alarm_id)
+
+
+@router.post("/alarms/{alarm_id}/unshelve", operation_id="unshelve_alarm", responses=declared(403, 404, 409))
+async def unshelve(alarm_id: Id, caller: ServiceManager, tx: Transaction) -> AlarmRow:
+    """Bring it back into sight."""
+    await shelve_alarm.unshelve(tx, alarm_id, await fleet.now(tx), caller.account_id)
     return await ALARMS.one(tx, alarm_id)

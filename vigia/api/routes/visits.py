@@ -21,7 +21,7 @@ class VisitRow(RowModel):
     customer_id: int = Field(examples=[2])
     work_order_id: int = Field(examples=[4])
     technician_id: int = Field(description="The technician's account.", examples=[9])
-    technician: str | None = Field(description="Null where the caller may not see staff.", examples=["Marta Gil"])
+    technician: str | None = Field(examples=["Marta Gil"])
     site_id: int = Field(examples=[3])
     site: str = Field(examples=["Barcelona"])
     time_zone: str = Field(description="Of the site.", examples=["Europe/Madrid"])

@@ -4,16 +4,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from vigia.api.fields import Id, IdFilter
+from vigia.api.fields import Id, IdFilter, Moment, Name, Text
 from vigia.api.paging import Listing, Page, PageAsked, RowModel
 from vigia.api.problems import declared
-from vigia.api.session import Caller, Transaction
+from vigia.api.session import Caller, ServiceManager, Technician, Transaction
 from vigia.domain.risk import Priority
 from vigia.domain.work_orders import Kind, State, Verdict
-from vigia.store import work_orders
+from vigia.store import fleet, work_orders
+from vigia.workflows import approve_work_order, complete_step, finish_work_order, start_work_order
+from vigia.workflows.finish_work_order import WorkReport
 
 router = APIRouter(tags=["work"])
 
@@ -77,6 +79,39 @@ class WorkOrder(WorkOrderRow):
     events: list[OrderEvent] = Field(description="Oldest first.")
 
 
+class Done(BaseModel):
+    """When it was done, by the technician's device."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    at: Moment = Field(examples=["2026-01-02T08:00:00Z"])
+
+
+class Report(Done):
+    """What was found and done."""
+
+    verdict: Verdict = Field(description="Was the prediction right?")
+    cause_code: Name | None = Field(default=None, description="ISO 14224 failure mechanism.", examples=["2.4"])
+    note: Text = Field(default="", examples=["Rubbing marks on stage 5."])
+    replaced_by_serial: Name | None = Field(
+        default=None,
+        description="The machine that took the role. Null: the first serviceable spare, or with the verdict wrong no change.",
+        examples=["ESN-S003"],
+    )
+
+
+class Finished(BaseModel):
+    """What came of a finished order."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    work_order_id: int = Field(examples=[4])
+    finished_at: datetime
+    verdict: Verdict
+    serial_number: str = Field(examples=["ESN-0081"])
+    replaced_by_serial: str | None = Field(description="Null: the machine stayed.", examples=["ESN-S003"])
+
+
 @dataclass(frozen=True)
 class WorkOrderFilter:
     """Which orders."""
@@ -111,3 +146,41 @@ async def get_work_order(work_order_id: Id, tx: Transaction) -> WorkOrder:
     steps = [Step.model_validate(step) for step in await work_orders.steps(tx, work_order_id)]
     events = [OrderEvent.model_validate(event) for event in await work_orders.events(tx, work_order_id)]
     return WorkOrder(**row.model_dump(), steps=steps, events=events)
+
+
+@router.post("/work-orders/{work_order_id}/approve", operation_id="approve_work_order", responses=declared(403, 404, 409))
+async def approve(work_order_id: Id, caller: ServiceManager, tx: Transaction) -> WorkOrder:
+    """Let a drafted order go to dispatch."""
+    await approve_work_order.handle(tx, work_order_id, await fleet.now(tx), caller.account_id)
+    return await get_work_order(work_order_id, tx)
+
+
+@router.post("/work-orders/{work_order_id}/cancel", operation_id="cancel_work_order", responses=declared(403, 404, 409))
+async def cancel(work_order_id: Id, caller: ServiceManager, tx: Transaction) -> WorkOrder:
+    """Call the order off before work has begun; its failure case stays open."""
+    await approve_work_order.cancel(tx, work_order_id, await fleet.now(tx), caller.account_id)
+    return await get_work_order(work_order_id, tx)
+
+
+@router.post("/work-orders/{work_order_id}/start", operation_id="start_work_order", responses=declared(403, 404, 409))
+async def start(work_order_id: Id, done: Done, caller: Technician, tx: Transaction) -> WorkOrder:
+    """Begin the work. Starting again changes nothing."""
+    await start_work_order.handle(tx, work_order_id, done.at, caller.account_id)
+    return await get_work_order(work_order_id, tx)
+
+
+@router.post(
+    "/work-orders/{work_order_id}/steps/{position}/done", operation_id="complete_work_order_step", responses=declared(403, 404, 409)
+)
+async def step_done(
+    work_order_id: Id, position: Annotated[int, Path(ge=1, le=32767)], done: Done, caller: Technician, tx: Transaction
+) -> Step:
+    """Tick a step. Ticking again keeps the first time."""
+    return Step.model_validate(await complete_step.handle(tx, work_order_id, position, done.at, caller.account_id))
+
+
+@router.post("/work-orders/{work_order_id}/finish", operation_id="finish_work_order", responses=declared(403, 404, 409))
+async def finish(work_order_id: Id, report: Report, caller: Technician, tx: Transaction) -> Finished:
+    """Finish the work: verdict, cause, and the machine that took the role. Finishing again returns what was written first."""
+    work = WorkReport(report.verdict, report.cause_code, report.note, report.replaced_by_serial)
+    return Finished.model_validate(await finish_work_order.handle(tx, work_order_id, work, report.at, caller.account_id))

@@ -127,7 +127,7 @@ select v.visit_id, v.customer_id, v.work_order_id, v.technician_id, t.name as te
 from visit v
 join work_order w using (work_order_id) join role r using (role_id) join line l using (line_id) join area ar using (area_id)
 join site s using (site_id)
-left join account t on t.account_id = v.technician_id
+left join person t on t.account_id = v.technician_id
 where v.visit_id < coalesce(%(cursor)s::bigint, 9223372036854775807)
   and (%(id)s::int is null or v.visit_id = %(id)s)
   and (%(open)s::boolean is null or (v.finished_at is null) = %(open)s)
@@ -163,7 +163,7 @@ limit %(limit)s;
 -- name: list_points
 -- With the latest reading.
 select p.point_id, p.asset_id, p.name, p.kind, p.unit, p.description, p.low, p.high, t.ts as latest_at, t.value as latest, t.quality
-from point p left join point_latest t using (point_id)
+from point p left join point_latest_visible t using (point_id)
 where p.point_id > coalesce(%(cursor)s::bigint, 0) and p.asset_id = %(asset_id)s
 order by p.point_id
 limit %(limit)s;
