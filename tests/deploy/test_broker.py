@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import paho.mqtt.client as mqtt
 import pytest
@@ -113,7 +114,6 @@ class Client:
         *,
         client_id: str = "",
         will: str | None = None,
-        host: str = "127.0.0.1",
     ) -> None:
         self.messages: queue.Queue[tuple[str, bytes]] = queue.Queue()
         self.lost: queue.Queue[str] = queue.Queue()
@@ -131,7 +131,7 @@ class Client:
         if will is not None:
             self._client.will_set(will, b"will", qos=1)
         try:
-            self._client.connect(host, broker.port, keepalive=30)
+            self._client.connect("localhost", broker.port, keepalive=30)
         except (ssl.SSLError, ConnectionError):
             self.admitted = False
             return
@@ -140,9 +140,9 @@ class Client:
 
     def _disconnected(self, *_: object) -> None:
         self.lost.put("disconnected")
-        self._outcome.put(False)
+        self._outcome.put(item=False)
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> Self:
         assert self.admitted
         return self
 
@@ -287,13 +287,17 @@ def test_server_certificate_cannot_pose_as_a_client(broker: Broker) -> None:
     assert not Client(broker, "broker", ServerPair(broker.authority.folder)).admitted
 
 
-def test_broker_proves_its_name(broker: Broker) -> None:
-    with Client(broker, "acme:madrid", host="localhost"):
-        pass
+def test_broker_proves_each_of_its_names_and_no_other(broker: Broker) -> None:
+    context = ssl.create_default_context(cafile=str(broker.authority.folder / "broker" / "ca.crt"))
+
+    def meet(name: str) -> None:
+        with socket.create_connection(("127.0.0.1", broker.port)) as plain:
+            context.wrap_socket(plain, server_hostname=name).close()
+
+    for name in ("broker", "localhost", "127.0.0.1", "broker.example.com"):
+        meet(name)
     with pytest.raises(ssl.SSLCertVerificationError):
-        context = ssl.create_default_context(cafile=str(broker.authority.folder / "broker" / "ca.crt"))
-        with socket.create_connection(("127.0.0.1", broker.port)) as sock:
-            context.wrap_socket(sock, server_hostname="elsewhere.example.com")
+        meet("elsewhere.example.com")
 
 
 def test_another_clients_id_throws_nobody_off(broker: Broker) -> None:

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,7 +109,7 @@ def test_commands_in_documents_exist(document: Path) -> None:
 
 
 @pytest.mark.parametrize("found", [in_compose, in_dockerfile])
-def test_commands_of_the_containers_exist_and_run_something(found) -> None:
+def test_commands_of_the_containers_exist_and_run_something(found: Callable[[], list[CommandLine]]) -> None:
     lines = found()
     assert lines
     assert [fault for line in lines if (fault := line.fault())] == []
@@ -124,6 +124,6 @@ def test_settings_that_are_named_exist(file: Path) -> None:
 
 
 def test_unknown_commands_and_options_are_noticed() -> None:
-    document = "Run `vigia db explode` then\n```sh\n$ .venv/bin/vigia db migrate --sideways  # a comment\ncd vigia && vigia api run --port 1\n```\n"
+    document = "Run `vigia api explode` then\n```sh\n$ .venv/bin/vigia api run --sideways  # why\ncd vigia && vigia api run --port 1\n```\n"
     faults = [line.fault() for line in in_markdown(document)]
-    assert [fault is None for fault in faults] == [False, True, False]
+    assert [fault is None for fault in faults] == [False, True, False]  # the block's first
