@@ -1,0 +1,1 @@
+"""What the readings mean: detectors in the ingest pass, failure prognosis beside it, and how good both are."""

@@ -55,6 +55,14 @@ def file_name(failure_mode: str, version: str) -> str:
     return f"{failure_mode}-{version}.joblib"
 
 
+async def asset_model_id(tx: Transaction, asset_model: str) -> int:
+    """The id of the asset model of that code. Raises UnknownAssetModelError."""
+    found: int | None = await queries.value(tx, "model_asset_model_id", asset_model=asset_model)
+    if found is None:
+        raise UnknownAssetModelError(f"The database knows no asset model {asset_model!r}; seed it first with `vigia db seed`.")
+    return found
+
+
 async def champion(tx: Transaction, asset_model: str, failure_mode: str) -> ModelVersion | None:
     """The version in charge for the asset model of that code and the failure mode, or None."""
     return await queries.first(tx, "model_champion", ModelVersion, asset_model=asset_model, failure_mode=failure_mode)
@@ -76,14 +84,13 @@ async def register(tx: Transaction, new: NewModelVersion) -> ModelVersion:
         tx,
         "model_register",
         ModelVersion,
-        asset_model=new.asset_model,
+        asset_model_id=await asset_model_id(tx, new.asset_model),
         failure_mode=new.failure_mode,
         version=new.version,
         sha256=new.sha256,
         metrics=Jsonb(dict(new.metrics)),
     )
-    if made is None:
-        raise UnknownAssetModelError(f"The database knows no asset model {new.asset_model!r}; seed it first with `vigia db seed`.")
+    assert made is not None  # noqa: S101 - `insert ... returning` without a conflict clause
     return made
 
 

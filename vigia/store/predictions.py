@@ -86,7 +86,7 @@ class FollowedPoint:
 
 @dataclass(frozen=True)
 class Moment:
-    """All readings of one machine at one source time; a value is None when it is missing or of bad quality."""
+    """All readings of one machine at one source time; a value is None when it is missing or not of good quality."""
 
     asset_id: int
     at: datetime
@@ -127,12 +127,10 @@ async def latest(tx: Transaction, asset_ids: Sequence[int] | None = None) -> lis
     return await queries.rows(tx, "prediction_latest", Prediction, asset_ids=None if asset_ids is None else list(asset_ids))
 
 
-async def history(
-    tx: Transaction, asset_id: int, failure_mode: str, *, since: datetime | None = None, until: datetime | None = None, limit: int = ALL
-) -> list[Prediction]:
-    """An asset's predictions from `since` to `until`, oldest first; at most the `limit` newest of them."""
+async def history(tx: Transaction, asset_id: int, failure_mode: str, since: datetime | None = None, limit: int = ALL) -> list[Prediction]:
+    """An asset's predictions from `since` on, oldest first; at most the `limit` newest of them."""
     return await queries.rows(
-        tx, "prediction_history", Prediction, asset_id=asset_id, failure_mode=failure_mode, since=since, until=until, at_most=limit
+        tx, "prediction_history", Prediction, asset_id=asset_id, failure_mode=failure_mode, since=since, at_most=limit
     )
 
 

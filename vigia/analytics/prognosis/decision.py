@@ -66,7 +66,7 @@ class Timing:
 
 
 def should_raise(recent_probabilities: Sequence[float], decision: Decision) -> bool:
-    """Do the last predictions (newest last) warrant an order? False while there are fewer than `decision.consecutive`."""
+    """Whether the last predictions (newest last) warrant an order; False while there are fewer than `decision.consecutive`."""
     newest = recent_probabilities[-decision.consecutive :]
     return len(newest) == decision.consecutive and min(newest) >= decision.probability
 

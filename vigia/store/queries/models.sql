@@ -12,10 +12,12 @@ select v.* from model_version v join asset_model m using (asset_model_id)
 where m.code = %(asset_model)s and v.failure_mode = %(failure_mode)s
 order by v.created_at desc, v.model_version_id desc
 
+-- name: model_asset_model_id
+select asset_model_id from asset_model where code = %(asset_model)s
+
 -- name: model_register
--- No row when there is no such asset model.
 insert into model_version (asset_model_id, failure_mode, version, sha256, metrics)
-select asset_model_id, %(failure_mode)s, %(version)s, %(sha256)s, %(metrics)s from asset_model where code = %(asset_model)s
+values (%(asset_model_id)s, %(failure_mode)s, %(version)s, %(sha256)s, %(metrics)s)
 returning *
 
 -- name: model_step_down

@@ -18,7 +18,7 @@ order by asset_id, failure_mode, at desc
 select * from (
     select * from prediction
     where asset_id = %(asset_id)s and failure_mode = %(failure_mode)s
-      and (%(since)s::timestamptz is null or at >= %(since)s) and (%(until)s::timestamptz is null or at <= %(until)s)
+      and (%(since)s::timestamptz is null or at >= %(since)s)
     order by at desc limit %(at_most)s
 ) as newest
 order by at
@@ -50,8 +50,8 @@ select point_id, asset_id, name, kind, unit from point where asset_id = any(%(as
 
 -- name: prediction_readings
 -- The readings of each asset after `since` and up to `until` (arrays in the order of `asset_ids`), one row an asset and moment, in
--- the order of time. A reading of bad quality has no value. Machines without any reading in that time have no row.
-select w.asset_id, t.ts as at, array_agg(t.point_id) as point_ids, array_agg(case when t.quality < 2 then t.value end) as values
+-- the order of time. Only a reading of good quality has a value. Machines without any reading in that time have no row.
+select w.asset_id, t.ts as at, array_agg(t.point_id) as point_ids, array_agg(case when t.quality = 0 then t.value end) as values
 from unnest(%(asset_ids)s::int[], %(since)s::timestamptz[], %(until)s::timestamptz[]) as w (asset_id, since, until)
 join point p on p.asset_id = w.asset_id
 cross join lateral (

@@ -1,0 +1,130 @@
+"""The turbofan failure model on C-MAPSS: how it is trained, and how good it is by the benchmark's own protocol.
+
+Protocol: train on all units of `train_<subset>`, predict the remaining life of each unit of `test_<subset>` at its last recorded
+cycle, compare with `RUL_<subset>`. Nothing is chosen on the test files.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vigia.analytics.evaluate import cmapss
+from vigia.analytics.prognosis import features
+from vigia.analytics.prognosis.model import Forecast, Prognosis
+from vigia.analytics.prognosis.train import History, TrainingOptions, train
+
+LEVELS = (0.05, 0.1, 0.5, 0.9, 0.95)
+SPEED_ROWS = 10_000
+
+
+def histories(runs: Sequence[cmapss.Run]) -> list[History]:
+    """Training runs as the trainer wants them."""
+    return [History(run.settings, run.sensors, run.cycles.astype(float), run.remaining()) for run in runs]
+
+
+def options(horizon: float, levels: tuple[float, ...] = (0.1, 0.5, 0.9), *, with_age: bool = False) -> TrainingOptions:
+    """How the turbofan model is trained; the horizon is in flight cycles."""
+    return TrainingOptions(cmapss.FAILURE_MODE, cmapss.SETTINGS, cmapss.SENSORS, horizon=horizon, levels=levels, with_age=with_age)
+
+
+@dataclass(frozen=True)
+class CmapssResult:
+    """Figures on the test units, at their last cycle unless said. Lives in flight cycles; `d` is predicted less true."""
+
+    subset: str
+    train_units: int
+    test_units: int
+    horizon: float
+    life_cap: float
+    with_age: bool
+    rmse_capped: float
+    """of the median, true lives capped at `life_cap`"""
+    rmse_raw: float
+    """true lives as they are"""
+    score_capped: float
+    """PHM08: sum of exp(-d/13)-1 for d < 0, exp(d/10)-1 else"""
+    score_raw: float
+    coverage80: float
+    """share of capped lives between p10 and p90, nominal 0.80"""
+    coverage90: float
+    """between p05 and p95, nominal 0.90"""
+    width90: float
+    brier: float
+    """of the probability to fail within the horizon, over the test units' last cycles"""
+    brier_all_rows: float
+    """over all rows of the test units"""
+    base_rate_brier: float
+    """what saying the test units' own base rate would get, over the last cycles"""
+    constant_rmse: float
+    """rmse_capped of always saying the training rows' mean"""
+    train_s: float
+    predict_rows_per_s: float
+    """features known, without explanations"""
+
+
+def evaluate(folder: Path, subset: str, horizon: float = 30.0, *, with_age: bool = False) -> CmapssResult:
+    """Train on `train_<subset>` and report on `test_<subset>` in `folder`. Raises CmapssError."""
+    learned = histories(cmapss.read_runs(cmapss.find(folder, f"train_{subset}.txt")))
+    tests = cmapss.read_runs(cmapss.find(folder, f"test_{subset}.txt"))
+    truth = cmapss.read_remaining(cmapss.find(folder, f"RUL_{subset}.txt"))
+    if len(truth) != len(tests):
+        message = f"RUL_{subset} has {len(truth)} lines for the {len(tests)} units of test_{subset}; the files do not belong together."
+        raise cmapss.CmapssError(message)
+    started = time.perf_counter()
+    model = train(learned, options(horizon, LEVELS, with_age=with_age))
+    train_s = time.perf_counter() - started
+    rows = np.vstack(
+        features.of_histories(
+            model.spec, [np.hstack((run.settings, run.sensors)) for run in tests], [run.cycles.astype(float) for run in tests]
+        )
+    )
+    last = np.cumsum([len(run.cycles) for run in tests]) - 1
+    remaining = np.concatenate([run.remaining(int(left)) for run, left in zip(tests, truth, strict=True)])
+    everything = model.forecast(rows)
+    at_last = Forecast(
+        everything.probability[last], {level: life[last] for level, life in everything.quantiles.items()}, everything.health[last]
+    )
+    mean_life = float(np.concatenate([np.minimum(history.remaining, model.life_cap) for history in learned]).mean())
+    fails, capped = truth <= horizon, np.minimum(truth, model.life_cap)
+    return CmapssResult(
+        subset=subset,
+        train_units=len(learned),
+        test_units=len(tests),
+        horizon=horizon,
+        life_cap=model.life_cap,
+        with_age=with_age,
+        rmse_capped=_rmse(at_last.p50, capped),
+        rmse_raw=_rmse(at_last.p50, truth),
+        score_capped=phm08_score(at_last.p50, capped),
+        score_raw=phm08_score(at_last.p50, truth),
+        coverage80=float(np.mean((at_last.p10 <= capped) & (capped <= at_last.p90))),
+        coverage90=float(np.mean((at_last.quantiles[0.05] <= capped) & (capped <= at_last.quantiles[0.95]))),
+        width90=float(np.mean(at_last.quantiles[0.95] - at_last.quantiles[0.05])),
+        brier=float(np.mean(np.square(at_last.probability - fails))),
+        brier_all_rows=float(np.mean(np.square(everything.probability - (remaining <= horizon)))),
+        base_rate_brier=float(np.mean(np.square(fails.mean() - fails))),
+        constant_rmse=_rmse(np.full(len(capped), mean_life), capped),
+        train_s=train_s,
+        predict_rows_per_s=_rows_per_s(model, rows),
+    )
+
+
+def phm08_score(predicted: NDArray[np.float64], true: NDArray[np.float64]) -> float:
+    """The challenge's score, lower is better: predicting too long a life costs more than too short a one."""
+    late = predicted - true
+    return float(np.sum(np.where(late < 0, np.exp(-late / 13), np.exp(late / 10)) - 1))
+
+
+def _rmse(predicted: NDArray[np.float64], true: NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.mean(np.square(predicted - true))))
+
+
+def _rows_per_s(model: Prognosis, rows: NDArray[np.float64]) -> float:
+    sample = rows[:SPEED_ROWS]
+    started = time.perf_counter()
+    model.forecast(sample)
+    return len(sample) / (time.perf_counter() - started)

@@ -1,0 +1,81 @@
+"""Follow machines through time with one model: readings in, outcomes out, the feature state kept between."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vigia.analytics.prognosis.explain import Contribution
+from vigia.analytics.prognosis.model import Prognosis
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """One cycle of one followed machine."""
+
+    row: int
+    """as `Follower.begin` gave it"""
+    values: NDArray[np.float64]
+    """settings and sensors in the order of the model's spec, in their units; NaN: missing, the last value is carried"""
+    age: float
+    """cycles flown by the machine's own count; NaN: unknown, the cycles seen count"""
+    wanted: bool
+    """False: it only builds the state up, no outcome is computed"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the model says of one machine after one cycle; lives in the model's life unit, health 0-100 of this cycle alone."""
+
+    probability: float
+    life_p10: float
+    life_p50: float
+    life_p90: float
+    health: float
+    reasons: Sequence[Contribution]
+
+
+class Follower:
+    """The feature state of all followed machines, and the model that judges them."""
+
+    def __init__(self, model: Prognosis) -> None:
+        self.model = model
+        self._bank = model.bank()
+        self._seen: dict[int, int] = {}
+
+    def begin(self) -> int:
+        """Follow one more machine, new or back from repair; its row."""
+        row = self._bank.add()
+        self._seen[row] = 0
+        return row
+
+    def end(self, row: int) -> None:
+        """Stop following it; the row may be given to another."""
+        self._bank.release(row)
+        del self._seen[row]
+
+    def advance(self, cycles: Sequence[Cycle]) -> list[Outcome | None]:
+        """Take in one cycle of each machine (no machine twice); its outcome, or None where none was wanted."""
+        if not cycles:
+            return []
+        rows = np.array([cycle.row for cycle in cycles], dtype=np.int64)
+        for cycle in cycles:
+            self._seen[cycle.row] += 1
+        ages = np.array([self._seen[cycle.row] if np.isnan(cycle.age) else cycle.age for cycle in cycles], dtype=np.float64)
+        features = self._bank.step(rows, np.array([cycle.values for cycle in cycles]), ages)
+        found: list[Outcome | None] = [None] * len(cycles)
+        wanted = [index for index, cycle in enumerate(cycles) if cycle.wanted]
+        if wanted:
+            forecast = self.model.forecast(features[wanted])
+            reasons = self.model.reasons(self._bank, rows[wanted], features[wanted], forecast)
+            for position, index in enumerate(wanted):
+                found[index] = Outcome(
+                    float(forecast.probability[position]),
+                    float(forecast.p10[position]),
+                    float(forecast.p50[position]),
+                    float(forecast.p90[position]),
+                    float(forecast.health[position]),
+                    reasons[position],
+                )
+        return found

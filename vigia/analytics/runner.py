@@ -1,0 +1,331 @@
+"""The prognosis process: every cycle of every installed machine gets one prediction.
+
+It wakes when readings are committed (or once a second), reads what is new, and writes predictions, their announcement and the jobs
+they cause in one transaction. Nothing but the model is kept on disk: after a start, a machine's state is built again from its
+readings since its installation. A reading that arrives after a newer one of its machine was predicted takes part from the next start on.
+"""
+
+import asyncio
+import contextlib
+import itertools
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+from vigia.analytics import training
+from vigia.analytics.inputs import PointMap
+from vigia.analytics.prognosis import model as model_file
+from vigia.analytics.prognosis.errors import PrognosisError
+from vigia.analytics.prognosis.follow import Cycle, Follower, Outcome
+from vigia.analytics.prognosis.model import lowest_health
+from vigia.analytics.training import TrainingPlan
+from vigia.domain import risk
+from vigia.domain.risk import Action
+from vigia.store import alarms, models, predictions
+from vigia.store.changes import announce, listen
+from vigia.store.database import Database, DatabaseUnavailableError, Transaction
+from vigia.store.models import ModelVersion
+from vigia.store.predictions import Followed, FollowedPoint, Moment, NewPrediction, Stretch
+from vigia.workflows.jobs import defer
+
+log = structlog.get_logger()
+
+ASSETS_AT_ONCE = 64
+WAVES_AT_ONCE = 10
+"""Cycles of each machine between two commits when catching up: a stop waits for one such block."""
+
+
+class NoModelError(PrognosisError):
+    """No failure model is registered; make one with `vigia analytics train`, or name a training file with --train."""
+
+
+@dataclass(frozen=True)
+class RunnerConfig:
+    """What the process needs to know."""
+
+    dsn: str
+    home: Path
+    asset_model: str = "cmapss-fd001"
+    failure_mode: str = "hpc_degradation"
+    training_data: Path | None = None
+    """trained from when no model is registered; None: then it is an error"""
+    training_units: Sequence[int] | None = None
+    poll_s: float = 1.0
+    champion_check_s: float = 5.0
+    longest_pause_s: float = 5.0
+    """between two tries while the database is away"""
+    grace: timedelta = timedelta(days=7)
+    """For how long after its removal (fleet time) a machine's late readings are still predicted."""
+
+
+@dataclass
+class _Stay:
+    """What is remembered of one machine in one role. `row` is None until its state is needed, and again when it has left."""
+
+    row: int | None
+    read_until: datetime
+    predicted_at: datetime | None
+    lowest_health: float | None
+    probabilities: deque[float]
+
+
+@dataclass
+class _Work:
+    """A machine that has new readings, and those readings in order."""
+
+    followed: Followed
+    stay: _Stay
+    until: datetime
+    moments: list[Moment] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One cycle of one machine on its way through the model."""
+
+    work: _Work
+    at: datetime
+    cycle: Cycle
+
+
+async def run(config: RunnerConfig) -> None:
+    """Predict until cancelled; once started, wait while the database is away.
+
+    Raises at the start: DatabaseUnavailableError, UnknownAssetModelError, NoModelError, ModelFileError, or what training raises.
+    """
+    async with Database(config.dsn, "vigia_service", max_size=2) as database:
+        runner = await open_runner(database, config)
+        wake = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_wake_on_readings(config, wake), name="listen")
+            tasks.create_task(_predict_forever(runner, wake, config), name="predict")
+
+
+async def _wake_on_readings(config: RunnerConfig, wake: asyncio.Event) -> None:
+    while True:
+        with contextlib.suppress(DatabaseUnavailableError):
+            async with listen(config.dsn) as changes:
+                wake.set()  # what was committed before we listened
+                async for change in changes:
+                    if change.kind == "telemetry":
+                        wake.set()
+        await asyncio.sleep(config.poll_s)  # meanwhile the poll finds what is new
+
+
+async def _predict_forever(runner: "Runner", wake: asyncio.Event, config: RunnerConfig) -> None:
+    pause_s = 0.0
+    while True:
+        wake.clear()
+        try:
+            done = await runner.tick()
+        except DatabaseUnavailableError:
+            if not pause_s:
+                log.warning("the database is away; predictions wait")
+            pause_s = min(max(2 * pause_s, 0.1), config.longest_pause_s)
+            await asyncio.sleep(pause_s)
+            continue
+        if pause_s:
+            log.info("the database is back")
+            pause_s = 0.0
+        if not done:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(wake.wait(), config.poll_s)
+
+
+async def open_runner(database: Database, config: RunnerConfig) -> "Runner":
+    """A runner with the model in charge, which is trained first if there is none. Raises what `run` raises."""
+    async with database.transaction() as tx:
+        await models.asset_model_id(tx, config.asset_model)
+        champion = await models.champion(tx, config.asset_model, config.failure_mode)
+    folder = training.models_folder(config.home)
+    if config.training_data is not None and (champion is None or not (folder / champion.file_name).exists()):
+        log.info("training the failure model; this takes up to a minute", data=config.training_data.name)
+        plan = TrainingPlan(config.training_data, config.training_units, folder)
+        champion = await training.train_and_register(database, config.asset_model, plan)
+        log.info("trained", version=champion.version, seconds=champion.metrics.get("train_s"))
+    if champion is None:
+        raise NoModelError
+    return Runner(database, config, champion, await _load(config.home, champion))
+
+
+async def _load(home: Path, version: ModelVersion) -> Follower:
+    return Follower(await asyncio.to_thread(model_file.load, training.models_folder(home) / version.file_name, version.sha256))
+
+
+class Runner:
+    """The state between two ticks. Made by `open_runner`."""
+
+    def __init__(self, database: Database, config: RunnerConfig, version: ModelVersion, follower: Follower) -> None:
+        self._database = database
+        self._config = config
+        self._champion_checked = 0.0
+        self._take_over(version, follower)
+
+    def _take_over(self, version: ModelVersion, follower: Follower) -> None:
+        self._version = version
+        self._follower = follower
+        self._rule = risk.Rule.of_model(version.metrics)
+        self._stays: dict[int, _Stay] = {}
+        self._points: dict[int, PointMap] = {}
+        log.info("predicting", failure_mode=version.failure_mode, version=version.version)
+
+    async def _follow_champion(self) -> None:
+        """Change models when another version was put in charge; one that cannot be loaded leaves the present one at work."""
+        now = asyncio.get_running_loop().time()
+        if now - self._champion_checked < self._config.champion_check_s:
+            return
+        self._champion_checked = now
+        async with self._database.transaction() as tx:
+            champion = await models.champion(tx, self._config.asset_model, self._config.failure_mode)
+        if champion is None or champion.model_version_id == self._version.model_version_id:
+            return
+        try:
+            follower = await _load(self._config.home, champion)
+        except PrognosisError as error:
+            log.error("the new model cannot be used; the present one goes on", reason=str(error))  # noqa: TRY400 - foreseen
+        else:
+            self._take_over(champion, follower)
+
+    async def tick(self) -> int:
+        """Predict what is new; the number of cycles taken in, 0 when there was nothing to do. Raises DatabaseUnavailableError."""
+        await self._follow_champion()
+        async with self._database.transaction() as tx:
+            followed = await predictions.followed(
+                tx, self._version.asset_model_id, self._version.failure_mode, recent=self._rule.consecutive, grace=self._config.grace
+            )
+            self._drop_gone({one.installation_id for one in followed})
+            work = self._new_work(followed)
+            if work:
+                await self._read(tx, work)
+        if not work:
+            return 0
+        steps = [self._steps(one) for one in work]
+        waves = [[step for step in wave if step is not None] for wave in itertools.zip_longest(*steps)]
+        try:
+            for start in range(0, len(waves), WAVES_AT_ONCE):
+                await self._block(waves[start : start + WAVES_AT_ONCE])
+        except BaseException:
+            self._forget(work)  # its state has run ahead of what is committed: it is built again from the readings
+            raise
+        for one in work:
+            self._settle(one)
+        return sum(len(wave) for wave in waves) or len(work)
+
+    def _drop_gone(self, present: set[int]) -> None:
+        for installation_id in [known for known in self._stays if known not in present]:
+            self._release(self._stays.pop(installation_id))
+
+    def _release(self, stay: _Stay) -> None:
+        if stay.row is not None:
+            self._follower.end(stay.row)
+            stay.row = None
+
+    def _forget(self, work: Sequence[_Work]) -> None:
+        for one in work:
+            self._release(self._stays.pop(one.followed.installation_id))
+
+    def _settle(self, one: _Work) -> None:
+        one.stay.read_until = one.until
+        if one.followed.removed_at is not None and one.until >= one.followed.removed_at:
+            self._release(one.stay)
+
+    def _new_work(self, followed: Sequence[Followed]) -> list[_Work]:
+        """The machines with readings beyond what was read, each once."""
+        found: dict[int, _Work] = {}
+        for one in followed:
+            stay = self._stays.get(one.installation_id)
+            until = one.newest_at if one.removed_at is None else min(one.newest_at, one.removed_at)
+            done_until = stay.read_until if stay else (one.predicted_at or one.installed_at)
+            if until <= done_until or one.asset_id in found or len(found) == ASSETS_AT_ONCE:
+                continue
+            if stay is None:
+                recent = deque(one.probabilities or [], maxlen=self._rule.consecutive)
+                stay = _Stay(None, one.installed_at, one.predicted_at, one.lowest_health, recent)
+                self._stays[one.installation_id] = stay
+            found[one.asset_id] = _Work(one, stay, until)
+        return list(found.values())
+
+    async def _read(self, tx: Transaction, work: Sequence[_Work]) -> None:
+        """The new readings of each machine, and its points where they are not known yet."""
+        by_asset = {one.followed.asset_id: one for one in work}
+        stretches = [Stretch(asset, one.stay.read_until, one.until) for asset, one in by_asset.items()]
+        for moment in await predictions.readings(tx, stretches):
+            by_asset[moment.asset_id].moments.append(moment)
+        unknown = [asset for asset, one in by_asset.items() if asset not in self._points or not self._points[asset].covers(one.moments)]
+        if unknown:
+            found: dict[int, list[FollowedPoint]] = {asset: [] for asset in unknown}
+            for point in await predictions.points(tx, unknown):
+                found[point.asset_id].append(point)
+            spec = self._follower.model.spec
+            self._points.update({asset: PointMap.of(spec, points) for asset, points in found.items()})
+
+    def _steps(self, one: _Work) -> list[_Step]:
+        """The machine's new cycles in order; those predicted before only build its state."""
+        found = []
+        points, stay = self._points[one.followed.asset_id], one.stay
+        for moment in one.moments:
+            inputs = points.inputs(moment)
+            if inputs is None:
+                continue
+            if stay.row is None:
+                stay.row = self._follower.begin()
+            wanted = stay.predicted_at is None or moment.at > stay.predicted_at
+            found.append(_Step(one, moment.at, Cycle(stay.row, inputs.values, inputs.age, wanted)))
+        return found
+
+    async def _block(self, waves: Sequence[Sequence[_Step]]) -> None:
+        """Predict some cycles of many machines and commit them."""
+        outcomes = await asyncio.to_thread(lambda: [self._follower.advance([step.cycle for step in wave]) for wave in waves])
+        steps = [step for wave in waves for step in wave]
+        new = [
+            (step.work.stay, self._prediction(step, outcome))
+            for step, outcome in zip(steps, itertools.chain.from_iterable(outcomes), strict=True)
+            if outcome is not None
+        ]
+        if new:
+            async with self._database.transaction() as tx:
+                await self._write(tx, new)
+
+    def _prediction(self, step: _Step, outcome: Outcome) -> NewPrediction:
+        followed, stay, version = step.work.followed, step.work.stay, self._version
+        stay.lowest_health = lowest_health(stay.lowest_health, outcome.health)
+        stay.predicted_at = step.at
+        units = self._points[followed.asset_id].units
+        return NewPrediction(
+            customer_id=followed.customer_id,
+            role_id=followed.role_id,
+            asset_id=followed.asset_id,
+            failure_mode=version.failure_mode,
+            at=step.at,
+            horizon=self._follower.model.horizon,
+            probability=outcome.probability,
+            life_p10=outcome.life_p10,
+            life_p50=outcome.life_p50,
+            life_p90=outcome.life_p90,
+            health=stay.lowest_health,
+            contributions=[
+                {"point": part.point, "share": part.share, "value": part.value, "healthy": part.healthy, "unit": units.get(part.point, "1")}
+                for part in outcome.reasons
+            ],
+            model_version_id=version.model_version_id,
+        )
+
+    async def _write(self, tx: Transaction, new: Sequence[tuple[_Stay, NewPrediction]]) -> None:
+        """Store the predictions, say so, and ask for the alarm's change where one is due."""
+        ids = await predictions.insert(tx, [one for _, one in new])
+        active = await alarms.predicted_failures(tx)
+        for prediction_id, (stay, one) in zip(ids, new, strict=True):
+            stay.probabilities.append(one.probability)
+            key = (one.asset_id, one.failure_mode)
+            action = risk.decide(list(stay.probabilities), self._rule, active=key in active)
+            if prediction_id is None or action is Action.KEEP:
+                continue
+            await defer(tx, "prediction_to_alarm", prediction_id=prediction_id)
+            (active.add if action is Action.RAISE else active.discard)(key)
+            log.info("prediction changes the alarm", action=action.value, asset=one.asset_id, probability=round(one.probability, 3))
+        for customer_id in sorted({one.customer_id for _, one in new}):
+            await announce(tx, "prediction", customer_id)

@@ -1,0 +1,112 @@
+"""Train a failure model from a file of runs to failure, in a process of its own, and register it."""
+
+import asyncio
+import multiprocessing
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from vigia.analytics.evaluate import cmapss, turbofan
+from vigia.analytics.prognosis import model
+from vigia.analytics.prognosis.errors import PrognosisError
+from vigia.analytics.prognosis.train import train
+from vigia.errors import VigiaError
+from vigia.store import models
+from vigia.store.database import Database
+from vigia.store.models import ModelVersion, NewModelVersion
+
+
+class TrainingEndedError(PrognosisError):
+    """The training process ended before it was done; the machine may be short of memory."""
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What to train, from what, and where the model file goes."""
+
+    data: Path
+    """a C-MAPSS training file, plain or gzip"""
+    units: Sequence[int] | None
+    """of the file; None: all"""
+    folder: Path
+    """where model files are kept"""
+    horizon: float = 30.0
+    """in flight cycles"""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model file that was written."""
+
+    failure_mode: str
+    version: str
+    sha256: str
+    metrics: Mapping[str, Any]
+
+
+def models_folder(home: Path) -> Path:
+    """Where the model files of a home are kept."""
+    return home / "models"
+
+
+def train_file(plan: TrainingPlan) -> Trained:
+    """Train and write the model file. Takes up to a minute and all cores. Raises CmapssError and TrainingDataError."""
+    made = train(turbofan.histories(cmapss.read_runs(plan.data, plan.units)), turbofan.options(plan.horizon))
+    written_at = datetime.now(UTC)
+    part = plan.folder / f"new-{written_at:%Y%m%dT%H%M%S%f}.joblib"
+    sha256 = model.save(made, part)
+    version = f"{written_at:%Y%m%dT%H%M%SZ}-{sha256[:8]}"
+    part.replace(plan.folder / models.file_name(made.failure_mode, version))
+    return Trained(made.failure_mode, version, sha256, made.metrics)
+
+
+async def train_apart(plan: TrainingPlan) -> Trained:
+    """`train_file` in a process of its own, ended at once when this task is cancelled. Raises what it raises, or TrainingEndedError."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_report, args=(plan, sender), name="training", daemon=True)
+    process.start()
+    sender.close()
+    try:
+        found = await asyncio.to_thread(_receive, receiver)
+    finally:
+        if process.is_alive():
+            process.terminate()
+        process.join()
+    if isinstance(found, str):
+        raise PrognosisError(found)
+    return found
+
+
+def _receive(receiver: Connection) -> Trained | str:
+    try:
+        with receiver:
+            found: Trained | str = receiver.recv()
+            return found
+    except (EOFError, OSError):
+        raise TrainingEndedError from None
+
+
+def _report(plan: TrainingPlan, sender: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
+    try:
+        sender.send(train_file(plan))
+    except VigiaError as error:
+        sender.send(str(error))
+
+
+async def train_and_register(database: Database, asset_model: str, plan: TrainingPlan) -> ModelVersion:
+    """Train a new version and put it in charge. Raises UnknownAssetModelError before any work, and what `train_apart` raises."""
+    async with database.transaction() as tx:
+        await models.asset_model_id(tx, asset_model)
+    made = await train_apart(plan)
+    async with database.transaction() as tx:
+        await models.register(tx, NewModelVersion(asset_model, made.failure_mode, made.version, made.sha256, made.metrics))
+        await models.promote(tx, asset_model, made.failure_mode, made.version)
+        found = await models.by_version(tx, asset_model, made.failure_mode, made.version)
+    assert found is not None  # noqa: S101 - registered in that transaction
+    return found
