@@ -27,7 +27,8 @@ def group() -> None:
 def run(home: Home = None, dsn: Dsn = None, autonomy: Stage = "auto", concurrency: Jobs = 1) -> None:
     """Run jobs until stopped."""
     from vigia.domain.work_orders import Autonomy
-    from vigia.workflows.worker import WorkerConfig, run as work
+    from vigia.workflows.worker import WorkerConfig
+    from vigia.workflows.worker import run as work
 
     settings = load_settings(home=home, dsn=dsn)
     if settings.dsn is None:

@@ -102,6 +102,7 @@ async def intervals(tx: Transaction, start: datetime, until: datetime, customer_
 
 async def evidence(tx: Transaction, start: datetime, until: datetime, customer_id: int | None = None) -> dict[int, list[Evidence]]:
     """Per role_id, the time that readings of its state point speak for, joined up, not clipped."""
+    await queries.execute(tx, "states_see_all")
     found: dict[int, list[Evidence]] = defaultdict(list)
     for row in await queries.rows(tx, "states_evidence", _EvidenceRow, start=start, end=until, customer_id=customer_id):
         found[row.role_id].append(Evidence(row.start, row.end))
@@ -110,5 +111,6 @@ async def evidence(tx: Transaction, start: datetime, until: datetime, customer_i
 
 async def operating_hours(tx: Transaction, start: datetime, until: datetime, customer_id: int | None = None) -> dict[int, int]:
     """Per role_id, the hours ending after `start` and not after `until` in which the state point said operating."""
+    await queries.execute(tx, "states_see_all")
     found = await queries.rows(tx, "states_operating_hours", _HoursRow, start=start, end=until, customer_id=customer_id)
     return {row.role_id: row.hours for row in found}

@@ -93,10 +93,8 @@ async def _work(config: WorkerConfig, database: Database) -> None:
     pause = 0.1
     while True:
         began = monotonic()
-        try:
+        with contextlib.suppress(exceptions.ConnectorException, DatabaseUnavailableError):
             await _serve(config, database)
-        except (exceptions.ConnectorException, DatabaseUnavailableError):
-            pass
         pause = 0.1 if monotonic() - began > STALLED_S else min(2 * pause, _LONGEST_PAUSE_S)
         log.warning("worker lost the database, trying again", pause_s=pause)
         await asyncio.sleep(pause)

@@ -19,13 +19,19 @@ select role_id, category, started_at, ended_at
 from state_interval
 where started_at < %(end)s and (ended_at is null or ended_at > %(start)s) and (%(customer_id)s::int is null or customer_id = %(customer_id)s)
 
+-- name: states_see_all
+-- The service sees every customer's rows; the views of telemetry ask for it in the words of a caller.
+select set_config('vigia.staff', 'on', true) where current_user = 'vigia_service'
+
 -- name: states_evidence
--- The time for which readings of the role's state point speak, joined up: each the hour that ends with it.
+-- The time for which readings of the role's state point speak, joined up: each the hour that ends with it. An hour in which the machine
+-- was installed is left out: staff and customer must count the same.
 with reading as (
     select i.role_id, h.last_ts
     from installation i
     join point p on p.asset_id = i.asset_id and p.kind = 'state'
-    join telemetry_1h h on h.point_id = p.point_id and h.last_ts > i.installed_at and (i.removed_at is null or h.last_ts <= i.removed_at)
+    join telemetry_1h_visible h
+      on h.point_id = p.point_id and h.bucket >= i.installed_at and h.last_ts > i.installed_at and (i.removed_at is null or h.last_ts <= i.removed_at)
     where h.bucket >= %(start)s - interval '1 hour' and h.bucket < %(end)s + interval '1 hour'
       and (%(customer_id)s::int is null or i.customer_id = %(customer_id)s)
 )
@@ -37,7 +43,8 @@ from (select role_id, unnest(range_agg(tstzrange(last_ts - interval '1 hour', la
 select i.role_id, count(*)::int as hours
 from installation i
 join point p on p.asset_id = i.asset_id and p.kind = 'state'
-join telemetry_1h h on h.point_id = p.point_id and h.last_ts > i.installed_at and (i.removed_at is null or h.last_ts <= i.removed_at)
+join telemetry_1h_visible h
+  on h.point_id = p.point_id and h.bucket >= i.installed_at and h.last_ts > i.installed_at and (i.removed_at is null or h.last_ts <= i.removed_at)
 where h.last_ts > %(start)s and h.last_ts <= %(end)s and h.min <= 1 and h.max >= 1
   and h.bucket >= %(start)s - interval '1 hour' and h.bucket <= %(end)s
   and (%(customer_id)s::int is null or i.customer_id = %(customer_id)s)
