@@ -1,0 +1,1 @@
+"""Pages for the customer: their own fleet and what it delivered."""

@@ -1,0 +1,1 @@
+"""Pages for the service manager: what to do first, over all customers."""

@@ -1,0 +1,1 @@
+"""Pages for the technician: the day and the job, on a phone."""

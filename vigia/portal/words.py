@@ -1,0 +1,172 @@
+"""Codes of the database in the reader's words. Unknown codes are shown as they are, never hidden."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from vigia.portal.language import Language, N_
+
+HEALTH: Mapping[str, str] = {
+    "normal": N_("Normal"),
+    "maintenance_required": N_("Maintenance required"),
+    "off_spec": N_("Off-spec"),
+    "check": N_("Check"),
+    "failure": N_("Failure"),
+}
+"""NAMUR NE 107."""
+
+WHY: Mapping[str, str] = {
+    "nothing_unusual": N_("Readings as expected"),
+    "predicted": N_("Failure predicted"),
+    "drifting": N_("A sensor has left its normal range"),
+    "in_work": N_("A technician is at work on it"),
+    "no_readings": N_("No readings are arriving"),
+    "no_machine": N_("No engine is installed"),
+    "failed": N_("The engine has failed"),
+}
+
+SENSORS: Mapping[str, str] = {
+    "T2": N_("Total temperature at fan inlet"),
+    "T24": N_("Total temperature at low-pressure compressor outlet"),
+    "T30": N_("Total temperature at high-pressure compressor outlet"),
+    "T50": N_("Total temperature at low-pressure turbine outlet"),
+    "P2": N_("Pressure at fan inlet"),
+    "P15": N_("Total pressure in bypass duct"),
+    "P30": N_("Total pressure at high-pressure compressor outlet"),
+    "Nf": N_("Physical fan speed"),
+    "Nc": N_("Physical core speed"),
+    "epr": N_("Engine pressure ratio"),
+    "Ps30": N_("Static pressure at high-pressure compressor outlet"),
+    "phi": N_("Fuel flow relative to static pressure"),
+    "NRf": N_("Corrected fan speed"),
+    "NRc": N_("Corrected core speed"),
+    "BPR": N_("Bypass ratio"),
+    "farB": N_("Burner fuel-air ratio"),
+    "htBleed": N_("Bleed enthalpy"),
+    "Nf_dmd": N_("Demanded fan speed"),
+    "PCNfR_dmd": N_("Demanded corrected fan speed"),
+    "W31": N_("High-pressure turbine coolant bleed"),
+    "W32": N_("Low-pressure turbine coolant bleed"),
+}
+
+FAILURE_MODES: Mapping[str, str] = {
+    "hpc_degradation": N_("High-pressure compressor degradation"),
+    "unspecified": N_("Cause not yet known"),
+}
+
+PRIORITIES: Mapping[str, str] = {"critical": N_("Critical"), "high": N_("High"), "medium": N_("Medium"), "low": N_("Low")}
+
+ALARM_STATES: Mapping[str, str] = {
+    "unacknowledged": N_("Not acknowledged"),
+    "acknowledged": N_("Acknowledged"),
+    "returned_unacknowledged": N_("Back to normal, not acknowledged"),
+    "normal": N_("Over"),
+    "shelved": N_("Shelved"),
+    "suppressed": N_("Explained by another alarm"),
+    "out_of_service": N_("Out of service"),
+}
+
+ORDER_STATES: Mapping[str, str] = {
+    "draft": N_("Draft"),
+    "triaged": N_("Triaged"),
+    "approved": N_("Approved"),
+    "scheduled": N_("Scheduled"),
+    "dispatched": N_("Dispatched"),
+    "accepted": N_("Accepted"),
+    "travelling": N_("On the way"),
+    "in_progress": N_("In progress"),
+    "on_hold": N_("On hold"),
+    "work_done": N_("Work done"),
+    "verified": N_("Verified"),
+    "closed": N_("Closed"),
+    "cannot_complete": N_("Cannot be completed"),
+    "cancelled": N_("Cancelled"),
+}
+
+ORDER_KINDS: Mapping[str, str] = {"predictive": N_("Predictive"), "corrective": N_("Corrective")}
+
+STEPS: Mapping[str, str] = {
+    "review_diagnosis": N_("Review the diagnosis and the trend of the readings"),
+    "secure_aircraft": N_("Secure the aircraft: chocks, power off, tags on the breakers"),
+    "inspect_borescope": N_("Inspect the high-pressure compressor with the borescope"),
+    "find_cause": N_("Find what failed and note what you see"),
+    "remove_engine": N_("Remove the engine"),
+    "install_engine": N_("Install the replacement engine"),
+    "check_leaks": N_("Check fuel, oil and air lines for leaks"),
+    "run_on_ground": N_("Run the engine on the ground"),
+    "release_to_service": N_("Release to service"),
+}
+
+VERDICTS: Mapping[str, str] = {
+    "confirmed": N_("Prediction was right"),
+    "early": N_("Right, but too early"),
+    "wrong": N_("Prediction was wrong"),
+    "inconclusive": N_("Could not be judged"),
+}
+
+# ISO 14224 failure mechanisms a compressor or its readings can show; 'none' when nothing was found.
+CAUSES: Mapping[str, str] = {
+    "wear": N_("Wear"),
+    "erosion": N_("Erosion"),
+    "corrosion": N_("Corrosion"),
+    "fatigue": N_("Fatigue"),
+    "fouling": N_("Fouling or deposits"),
+    "foreign_object": N_("Damage by a foreign object"),
+    "instrument": N_("Sensor or wiring"),
+    "none": N_("Nothing found"),
+    "unknown": N_("Not yet known"),
+}
+
+CATEGORIES: Mapping[str, str] = {
+    "up": N_("Up"),
+    "derated": N_("Up at reduced power"),
+    "supplier_down": N_("Down, ours to answer"),
+    "supplier_planned_excess": N_("Planned work beyond the agreed time"),
+    "customer_idle": N_("Idle, not needed"),
+    "planned_agreed": N_("Planned work as agreed"),
+    "external_utility": N_("External supply lost"),
+    "customer_caused": N_("Caused by the customer"),
+    "force_majeure": N_("Force majeure"),
+    "data_unknown": N_("Unknown, no readings"),
+}
+
+KINDS: Mapping[str, str] = {"customer": N_("Customer"), "technician": N_("Technician"), "service_manager": N_("Service manager")}
+
+UNITS: Mapping[str, str] = MappingProxyType(
+    {
+        "1": "", "[degR]": "°R", "Rnk": "°R", "[psi]": "psi", "[lbf_av]/[sin_i]": "psi", "{rpm}": "rpm", "/min": "rpm", "{rev}/min": "rpm",
+        "%": "%", "[lb_av]/s": "lb/s", "[lbm_av]/s": "lb/s", "h": "h", "{cycle}": "", "Cel": "°C", "[pptr]": "",
+    }
+)
+"""UCUM codes as people write them."""
+
+
+def word(language: Language, table: Mapping[str, str], code: str) -> str:
+    """The word for `code`, or the code with its underscores opened."""
+    return language.text(table[code]) if code in table else code.replace("_", " ")
+
+
+def unit(code: str) -> str:
+    """The unit as people write it."""
+    return UNITS.get(code, code.replace("[", "").replace("]", "").replace("{", "").replace("}", ""))
+
+
+def life(language: Language, value: float, life_unit: str) -> str:
+    """'46 cycles': an amount of remaining life."""
+    amount = max(0, round(value))
+    if life_unit == "{cycle}":
+        return language.plural("%(count)s cycle", "%(count)s cycles", amount)
+    if life_unit == "h":
+        return language.plural("%(count)s hour", "%(count)s hours", amount)
+    return f"{language.number(amount)} {unit(life_unit)}"
+
+
+def condition(language: Language, code: str) -> str:
+    """An alarm's condition as a sentence."""
+    kind, _, subject = code.partition(":")
+    if kind == "failure_predicted":
+        return language.text("Failure predicted: %(mode)s", mode=word(language, FAILURE_MODES, subject).lower())
+    if kind == "drift":
+        return language.text("%(sensor)s has left its normal range", sensor=f"{subject} ({word(language, SENSORS, subject).lower()})")
+    if kind == "failed":
+        return language.text("The engine has failed")
+    return code.replace("_", " ")
