@@ -50,9 +50,14 @@ def demo(
 
     async def fly() -> None:
         task = asyncio.current_task()
-        loop = asyncio.get_running_loop()
-        for stop in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(stop, lambda: (screen.stopping(), task.cancel() if task and not task.cancelling() else None))
+
+        def stop() -> None:
+            if task is not None and not task.cancelling():
+                screen.stopping()
+                task.cancel()
+
+        for signal_number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(signal_number, stop)
         report = await Run(config, screen).fly()
         if as_json:
             sys.stdout.write(report.as_json() + "\n")

@@ -104,6 +104,7 @@ class Director:
         """The world does what the records say: an engine in work does not fly, a role gets the engine that was installed."""
         async with self.database.transaction(Caller(staff=True)) as tx:
             installed = {row.device_id: row for row in await pilot.installed(tx)}
+        self.technician.installed_at.update({row.serial_number: row.installed_at for row in installed.values()})
         for role in list(self.logbook.engines):
             row = installed.get(role)
             if row is None or row.in_work or row.serial_number != self.logbook.engines[role].serial:

@@ -16,7 +16,8 @@ from vigia.demo.logbook import Logbook, RunPlan
 from vigia.demo.report import RunReport, lead_figures, score
 from vigia.demo.screen import Screen
 from vigia.demo.technician import SimulatedTechnician
-from vigia.edge.buffer import buffer_status
+from vigia.domain.availability import Category
+from vigia.edge.buffer import BufferStatus, buffer_status
 from vigia.errors import ConfigError
 from vigia.store import models, pilot
 from vigia.store.database import Caller, Database
@@ -82,9 +83,7 @@ class Run:
 
     async def _fly(self, stack: Stack, database: Database, credentials: fleet.Credentials) -> RunReport:
         assert self.logbook.plan is not None  # noqa: S101 - begun above
-        technician = SimulatedTechnician(
-            stack.api_url, *credentials.simulated_technician, fix=self.logbook.plan.fix, logbook=self.logbook, lives=self.lives
-        )
+        technician = SimulatedTechnician(stack.api_url, *credentials.simulated_technician, fix=self.logbook.plan.fix, lives=self.lives)
         director = Director(
             database,
             self.logbook,
@@ -126,10 +125,14 @@ class Run:
     async def _drained(self) -> None:
         """Wait until the gateways have nothing unsent: what is counted next is all there is."""
         deadline = time.monotonic() + DRAINED_TIMEOUT_S
-        while any(buffer_status(path).unacknowledged for path in fleet.buffer_files(self.roles, self.config.home)):
+        while any(buffer.waiting_batches for buffer in self._buffers()):
             if time.monotonic() > deadline:
                 return
             await asyncio.sleep(0.05)
+
+    def _buffers(self) -> list[BufferStatus]:
+        found = (buffer_status(path) for path in fleet.buffer_files(self.roles, self.config.home))
+        return [status for status in found if status is not None]
 
     async def _report(self, stack: Stack, database: Database) -> RunReport:
         assert self.logbook.plan is not None  # noqa: S101 - begun
@@ -137,14 +140,14 @@ class Run:
         async with database.transaction(STAFF) as tx:
             counts = await pilot.counts(tx)
             flown = {engine.serial_number: engine for engine in await pilot.engines(tx)}
-            outcome = await close_period.fleet_outcome(tx, fleet.FLEET_START, fleet_time(hours))
+            outcome = await close_period.handle(tx, fleet.FLEET_START, fleet_time(hours))
             champion = await models.champion(tx, fleet.ASSET_MODEL, fleet.FAILURE_MODE)
         scores = [score(flown[role.serial_number], self.lives[role.unit]) for role in self.roles]
         median, p10 = lead_figures(scores)
         verdicts = [engine.verdict for engine in scores]
         return RunReport(
             mode="fix" if self.logbook.plan.fix else "no-fix",
-            rows_sent=sum(buffer_status(path).samples_total for path in fleet.buffer_files(self.roles, self.config.home)),
+            rows_sent=sum(buffer.samples_stored for buffer in self._buffers()),
             rows_stored=counts.rows_stored,
             rows_duplicated=counts.rows_duplicated,
             holes=counts.holes,
@@ -158,9 +161,9 @@ class Run:
             lead_cycles_p10=p10,
             work_orders=counts.work_orders,
             false_orders=counts.false_orders,
-            availability=outcome.availability,
-            unknown_hours=outcome.unknown_hours,
-            hours_delivered=outcome.hours_delivered,
+            availability=outcome.elements.time_based_availability,
+            unknown_hours=outcome.elements.of(Category.DATA_UNKNOWN) / timedelta(hours=1),
+            hours_delivered=float(outcome.hours_delivered),
             credits={currency: str(amount) for currency, amount in outcome.credits.items()},
             fleet_hours=hours,
             wall_s=round(time.monotonic() - self.started_s, 1),

@@ -8,8 +8,10 @@ from typing import Any
 import httpx
 
 from vigia.demo import fleet
-from vigia.demo.logbook import Logbook
 from vigia.errors import VigiaError
+
+WEAR = "2.4"
+"""ISO 14224 failure mechanism: wear."""
 
 LATEST_USEFUL_LIFE = 60
 """An engine taken out with more remaining cycles than this was taken out too early: the shop finds nothing worn."""
@@ -21,14 +23,17 @@ class TechnicianAwayError(VigiaError):
 
 @dataclass
 class SimulatedTechnician:
-    """With `fix` it does every order; without, only those whose engine has failed: find-and-fix, as before the pilot."""
+    """With `fix` it does every order; without, only those whose engine has failed: find-and-fix, as before the pilot.
+
+    `installed_at` by serial number is the director's to fill.
+    """
 
     api_url: str
     login: str
     password: str
     fix: bool
-    logbook: Logbook
     lives: Mapping[int, int]
+    installed_at: dict[str, datetime] = field(default_factory=dict)
     _client: httpx.AsyncClient | None = field(default=None, repr=False)
 
     async def aclose(self) -> None:
@@ -42,41 +47,40 @@ class SimulatedTechnician:
         Raises TechnicianAwayError when the api is away.
         """
         worked = False
-        for order in await self._open_orders():
-            visit = order["visit"]
-            if visit is None or not (self.fix or order["failed_at"]):
+        failed = set() if self.fix else await self._failed_cases()
+        for order in await self._all("/work-orders"):
+            if order["planned_from"] is None or not (self.fix or order["failure_case_id"] in failed):
                 continue
-            if visit["started_at"] is None and datetime.fromisoformat(visit["planned_from"]) <= now:
-                await self._post(f"/work-orders/{order['work_order_id']}/start", {"at": visit["planned_from"]})
-                visit["started_at"] = visit["planned_from"]
-                worked = True
-            if visit["started_at"] is not None and datetime.fromisoformat(visit["planned_until"]) <= now:
-                await self._post(f"/work-orders/{order['work_order_id']}/finish", self._findings(order))
+            path = f"/work-orders/{order['work_order_id']}"
+            started = order["started_at"] is not None
+            if not started and datetime.fromisoformat(order["planned_from"]) <= now:
+                await self._request("POST", f"{path}/start", json={"at": order["planned_from"]})
+                started = worked = True
+            if started and datetime.fromisoformat(order["planned_until"]) <= now:
+                await self._request("POST", f"{path}/finish", json=self._findings(order))
                 worked = True
         return worked
 
     def _findings(self, order: dict[str, Any]) -> dict[str, Any]:
-        """What the shop finds when it opens the engine: the recorded life says how worn it was."""
-        visit = order["visit"]
-        unit = fleet.unit_of(order["serial_number"])
-        installed_hours = (datetime.fromisoformat(order["created_at"]) - datetime.fromisoformat(order["installed_at"])) / timedelta(hours=1)
-        life_left = self.lives[unit] - installed_hours
-        verdict = "confirmed" if life_left <= LATEST_USEFUL_LIFE else "early"
-        return {"at": visit["planned_until"], "verdict": verdict, "cause_code": "wear" if verdict == "confirmed" else "none", "note": ""}
+        """What the shop finds when it opens the engine: the recorded life says how worn it was when the order was raised."""
+        flown = (datetime.fromisoformat(order["created_at"]) - self.installed_at[order["serial_number"]]) / timedelta(hours=1)
+        worn = self.lives[fleet.unit_of(order["serial_number"])] - flown <= LATEST_USEFUL_LIFE
+        verdict = "confirmed" if worn else "early"
+        return {"at": order["planned_until"], "verdict": verdict, "cause_code": WEAR if worn else None}
 
-    async def _open_orders(self) -> list[dict[str, Any]]:
-        orders: list[dict[str, Any]] = []
-        cursor: str | None = None
+    async def _failed_cases(self) -> set[int]:
+        return {case["failure_case_id"] for case in await self._all("/failure-cases") if case["failed_at"] is not None}
+
+    async def _all(self, path: str) -> list[dict[str, Any]]:
+        """All open rows of a listing, page by page."""
+        rows: list[dict[str, Any]] = []
+        asked: dict[str, Any] = {"state": "open", "limit": 100}
         while True:
-            following = {"cursor": cursor} if cursor else {}
-            page = await self._request("GET", "/work-orders", params={"state": "open", "limit": 100, **following})
-            orders += page["items"]
-            cursor = page.get("next_cursor")
-            if cursor is None:
-                return orders
-
-    async def _post(self, path: str, body: dict[str, Any]) -> None:
-        await self._request("POST", path, json=body)
+            page = await self._request("GET", path, params=asked)
+            rows += page["items"]
+            if page["next"] is None:
+                return rows
+            asked = {**asked, "cursor": page["next"]}
 
     async def _request(self, method: str, path: str, **options: Any) -> Any:  # noqa: ANN401 - JSON
         try:
