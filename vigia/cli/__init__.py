@@ -20,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Predict-and-fix for manufacturers that sell outcomes.",
 )
-app.add_typer(demo.app, name="demo", help="A whole fleet on this machine: fly it, predict, fix, see the outcome.")
+app.command(name="demo")(demo.demo)
 app.add_typer(edge.app, name="edge", help="The gateway beside the machines.")
 app.add_typer(ingest.app, name="ingest", help="From the broker to the database.")
 app.add_typer(analytics.app, name="analytics", help="Failure prediction: run, train, evaluate.")

@@ -12,10 +12,7 @@ from vigia.cli.options import AsJson, Broker, Dsn, Home, Host, Port
 from vigia.errors import ConfigError
 from vigia.settings import load_settings
 
-app = typer.Typer()
 
-
-@app.callback(invoke_without_command=True)
 def demo(
     home: Home = None,
     dsn: Dsn = None,
@@ -29,7 +26,7 @@ def demo(
     headless: Annotated[bool, typer.Option("--headless", help="Fly to the end without waiting for a browser, then stop.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fly a real fleet through the whole of Vigía: readings, predictions, work orders, outcome."""
+    """A whole fleet on this machine: fly it, predict, fix, see the outcome."""
     from vigia.demo.run import DemoConfig, Run
     from vigia.demo.screen import Screen
 

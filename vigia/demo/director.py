@@ -36,7 +36,10 @@ def fleet_hour(at: datetime) -> int:
 
 @dataclass
 class Director:
-    """Lets the hours pass over the engines of `roles`. `lives` maps a recorded unit to its last cycle; `hours_per_s` None is as fast as possible."""
+    """Lets the hours pass over the engines of `roles`.
+
+    `lives` maps a recorded unit to its last cycle; `hours_per_s` None is as fast as the pipeline keeps up.
+    """
 
     database: Database
     logbook: Logbook
