@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from uuid import uuid4
 
 import psycopg
@@ -10,7 +10,9 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from vigia.store.database import Database
+from vigia.demo import fleet as demo_fleet
+from vigia.demo.fleet import Credentials, Role
+from vigia.store.database import Caller, Database
 from vigia.store.embedded import EmbeddedPostgres
 from vigia.store.migrate import migrate
 
@@ -100,6 +102,23 @@ async def app_db(dsn: str) -> AsyncIterator[Database]:
     """The test's database in the role of the api and portal: sees what the transaction's caller may."""
     async with Database(dsn, "vigia_app") as database:
         yield database
+
+
+@pytest.fixture(scope="session")
+def credentials(tmp_path_factory: pytest.TempPathFactory) -> Credentials:
+    """The demo's people with their passwords."""
+    return demo_fleet.credentials(tmp_path_factory.mktemp("credentials"))
+
+
+@pytest.fixture
+async def fleet(service: Database, credentials: Credentials) -> Sequence[Role]:
+    """The test's database holds the demo's fleet: 4 airlines, 8 sites, 20 engines in their roles since FLEET_START, 20 spares, the people.
+
+    The value is the roles; look up ids with vigia.store.fleet.
+    """
+    async with service.transaction(Caller(staff=True)) as tx:
+        await demo_fleet.seed(tx, demo_fleet.ROLES, credentials)
+    return demo_fleet.ROLES
 
 
 class _fresh_database:  # noqa: N801 - used like a function

@@ -1,7 +1,7 @@
 """Contracts and the roles they cover."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from vigia.domain.contracts import Contract
@@ -36,3 +36,8 @@ async def covered_roles(tx: Transaction, customer_id: int | None = None) -> dict
     for row in await queries.rows(tx, "contract_roles", _Covered, customer_id=customer_id):
         found[row.customer_id].append(row.role_id)
     return found
+
+
+async def add(tx: Transaction, new: Contract) -> None:
+    """Add a contract (its contract_id is given by the database) unless the customer has one of that name."""
+    await queries.execute(tx, "add_contract", **asdict(new))

@@ -220,3 +220,8 @@ async def add_role(tx: Transaction, new: NewRole) -> int:
 async def add_asset(tx: Transaction, asset_model_id: int, serial_number: str) -> int:
     """The asset's id; a new one is serviceable."""
     return cast("int", await queries.value(tx, "add_asset", asset_model_id=asset_model_id, serial_number=serial_number))
+
+
+async def count_assets(tx: Transaction, asset_model_id: int, serial_prefix: str) -> int:
+    """How many machines of a model have a serial number that begins so."""
+    return cast("int", await queries.value(tx, "count_assets", asset_model_id=asset_model_id, prefix=serial_prefix))

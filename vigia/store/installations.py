@@ -65,3 +65,8 @@ async def named_spare(tx: Transaction, asset_model_id: int, serial_number: str, 
 async def set_condition(tx: Transaction, asset_id: int, condition: Literal["serviceable", "unserviceable"]) -> None:
     """Whether the machine may be installed again."""
     await queries.execute(tx, "asset_condition", asset_id=asset_id, condition=condition)
+
+
+async def known(tx: Transaction, role_id: int, asset_id: int) -> bool:
+    """Whether the role ever had a machine, or the machine ever a role."""
+    return bool(await queries.value(tx, "installation_known", role_id=role_id, asset_id=asset_id))

@@ -57,10 +57,14 @@ async def ensure_points(tx: Transaction, asset_id: int, points: Sequence[NewPoin
         kinds=[new.kind for new in points],
         units=[new.unit for new in points],
         descriptions=[new.description for new in points],
-        lows=[new.low for new in points],
-        highs=[new.high for new in points],
+        lows=[_real(new.low) for new in points],
+        highs=[_real(new.high) for new in points],
     )
     return {row.name: row.point_id for row in found}
+
+
+def _real(number: float | None) -> float | None:
+    return None if number is None else float(number)  # an array of integers and floats has no type
 
 
 @dataclass(frozen=True)

@@ -18,3 +18,11 @@ order by contract_id
 select customer_id, role_id from role
 where %(customer_id)s::int is null or customer_id = %(customer_id)s
 order by role_id
+
+-- name: add_contract
+-- A contract of that name which the customer has stays as it is.
+insert into contract (customer_id, name, tier, starts_at, ends_at, currency, rate_per_hour, guaranteed_availability, credit_per_point,
+                      credit_cap, predictive_lead, corrective_lead, visit_duration)
+select %(customer_id)s, %(name)s::text, %(tier)s, %(starts_at)s, %(ends_at)s, %(currency)s, %(rate_per_hour)s, %(guaranteed_availability)s,
+       %(credit_per_point)s, %(credit_cap)s, %(predictive_lead)s, %(corrective_lead)s, %(visit_duration)s
+where not exists (select from contract where customer_id = %(customer_id)s and name = %(name)s)

@@ -92,3 +92,6 @@ returning role_id
 insert into asset (asset_model_id, serial_number) values (%(asset_model_id)s, %(serial_number)s)
 on conflict (asset_model_id, serial_number) do update set serial_number = excluded.serial_number
 returning asset_id
+
+-- name: count_assets
+select count(*) from asset where asset_model_id = %(asset_model_id)s and starts_with(serial_number, %(prefix)s)

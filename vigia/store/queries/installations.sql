@@ -35,3 +35,7 @@ for no key update of a
 
 -- name: asset_condition
 update asset set condition = %(condition)s where asset_id = %(asset_id)s
+
+-- name: installation_known
+-- Whether the role ever had a machine, or the machine ever a role.
+select exists (select from installation where role_id = %(role_id)s or asset_id = %(asset_id)s)
