@@ -1,5 +1,87 @@
-"""`vigia edge`."""
+"""`vigia edge`: the gateway beside the machines."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vigia.cli.options import AsJson, Broker
+
+if TYPE_CHECKING:
+    from vigia.edge.buffer import BufferStatus
+    from vigia.edge.config import EdgeConfig
+
 app = typer.Typer(no_args_is_help=True)
+
+Config = Annotated[Path, typer.Option("--config", help="Configuration file of the gateway (TOML).")]
+Check = Annotated[bool, typer.Option("--check", help="Check the configuration and the buffer's folder, connect to nothing, and end.")]
+
+
+@app.command()
+def run(config: Config, check: Check = False, broker: Broker = None) -> None:
+    """Run the gateway until SIGTERM or Ctrl-C. Without broker or host it goes on storing."""
+    from vigia.edge import agent
+
+    edge = _load(config, broker)
+    if check:
+        for line in agent.check(edge):
+            typer.echo(line)
+        return
+    _run_until_told(edge)
+
+
+@app.command()
+def status(config: Config, as_json: AsJson = False) -> None:
+    """Print what each node has stored, sent and kept."""
+    from vigia.edge import agent
+
+    nodes = agent.status(_load(config, None))
+    if as_json:
+        typer.echo(json.dumps({name: None if one is None else asdict(one) for name, one in nodes.items()}))
+        return
+    for name, one in nodes.items():
+        typer.echo(f"{name}: {'nothing stored yet' if one is None else _in_words(one)}")
+
+
+def _load(path: Path, broker: str | None) -> "EdgeConfig":
+    from vigia.edge.config import load_config
+    from vigia.settings import load_settings
+
+    return load_config(path, broker or load_settings().broker)
+
+
+def _run_until_told(edge: "EdgeConfig") -> None:
+    import asyncio
+    import signal
+
+    from vigia.cli.logs import configure_logging
+    from vigia.edge import agent
+    from vigia.settings import load_settings
+
+    configure_logging(load_settings().log_level)
+
+    async def until_told() -> None:
+        loop = asyncio.get_running_loop()
+        work = asyncio.ensure_future(agent.run(edge))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, work.cancel)
+        try:
+            await work
+        except asyncio.CancelledError:
+            return
+
+    asyncio.run(until_told())
+
+
+def _in_words(one: "BufferStatus") -> str:
+    oldest = (
+        "none" if one.oldest_waiting_ms is None else datetime.fromtimestamp(one.oldest_waiting_ms / 1000, UTC).isoformat(timespec="seconds")
+    )
+    return (
+        f"{one.samples_stored} samples stored, {one.samples_dropped} dropped, "
+        f"{one.waiting_batches} batches ({one.waiting_bytes} bytes) waiting, oldest {oldest}, "
+        f"batch {one.acknowledged} of {one.newest} acknowledged in epoch {one.epoch}"
+    )

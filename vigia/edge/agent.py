@@ -1,0 +1,80 @@
+"""The gateway process: every node of the configuration, each with its own source, buffer and connection."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import structlog
+
+from vigia.edge import EdgeError
+from vigia.edge.buffer import BufferStatus, EdgeBuffer, buffer_status
+from vigia.edge.config import EdgeConfig
+from vigia.edge.node import EdgeNode
+
+log = structlog.get_logger()
+
+
+async def run(config: EdgeConfig) -> None:
+    """Run every node until cancelled; a broker or host that is away is waited for.
+
+    Raises EdgeError when a buffer cannot be opened or a source cannot be understood.
+    """
+    with contextlib.ExitStack() as stack:
+        nodes = []
+        for node, source in zip(config.nodes, config.sources, strict=True):
+            buffer = EdgeBuffer(config.buffer_path(node), config.buffer.max_bytes, config.buffer.max_age_h * 3600)
+            stack.callback(buffer.close)
+            nodes.append(EdgeNode(node, config.broker, buffer, source))
+        log.info("gateway started", nodes=len(nodes), broker=f"{config.broker.host}:{config.broker.port}")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for one in nodes:
+                    tasks.create_task(one.run())
+        except BaseExceptionGroup as group:
+            foreseen = _first_of(group, EdgeError)
+            if foreseen is None:
+                raise
+            raise foreseen from None
+        finally:
+            log.info("gateway stopped")
+
+
+def check(config: EdgeConfig) -> list[str]:
+    """What `run` would do, a line a node. The configuration itself was checked when it was loaded.
+
+    Raises EdgeError when a buffer's folder cannot be written.
+    """
+    folder = config.buffer.folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        msg = f"{folder}: {error.strerror or error}; choose a folder for buffers that can be written"
+        raise EdgeError(msg) from None
+    scheme = "mqtts" if config.broker.tls else "mqtt"
+    return [
+        f"{node.name}: {node.source['type']} -> {config.buffer_path(node)} -> {scheme}://{config.broker.host}:{config.broker.port}"
+        for node in config.nodes
+    ]
+
+
+def status(config: EdgeConfig) -> dict[str, BufferStatus | None]:
+    """The buffer of each node by the node's name; None where there is none yet."""
+    return {node.name: buffer_status(config.buffer_path(node)) for node in config.nodes}
+
+
+def samples_stored(folder: Path) -> int:
+    """How many samples all buffers in `folder` ever stored."""
+    found = (buffer_status(path) for path in sorted(folder.glob("*.sqlite")))
+    return sum(one.samples_stored for one in found if one is not None)
+
+
+def _first_of(group: BaseExceptionGroup[BaseException], kind: type[EdgeError]) -> EdgeError | None:
+    for error in group.exceptions:
+        if isinstance(error, kind):
+            return error
+        if isinstance(error, BaseExceptionGroup) and (found := _first_of(error, kind)) is not None:
+            return found
+    return None

@@ -1,0 +1,199 @@
+"""The gateway's configuration file: TOML, checked whole before anything starts."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from vigia.edge import EdgeError
+from vigia.edge.sources import SOURCES, Source
+from vigia.errors import ConfigError
+from vigia.sparkplug import TopicError
+from vigia.sparkplug.names import HOST_ID
+from vigia.sparkplug.topics import check_id
+
+_PORTS = {"mqtt": 1883, "mqtts": 8883}
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BrokerConfig(_Table):
+    """The table `[broker]`: which MQTT broker, and how to prove who we are."""
+
+    url: str = Field(description="mqtt[s]://[user:password@]host[:port]")
+    ca: Path | None = Field(default=None, description="CA certificate file for mqtts; default the system's.")
+    cert: Path | None = Field(default=None, description="Client certificate file for mqtts.")
+    key: Path | None = Field(default=None, description="Client key file for mqtts.")
+    keepalive_s: int = Field(default=15, ge=5, le=3600, description="A connection silent for 1.5 times this long is given up.")
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_a_broker(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in _PORTS or not parts.hostname or parts.path.strip("/"):
+            raise ValueError("write mqtt://host:port or mqtts://user:password@host:port")
+        _ = parts.port  # raises ValueError when it is no port
+        return url
+
+    @property
+    def host(self) -> str:
+        """Name or address of the broker."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The port given, or the scheme's own."""
+        parts = urlsplit(self.url)
+        return parts.port or _PORTS[parts.scheme]
+
+    @property
+    def tls(self) -> bool:
+        """Whether the connection is encrypted."""
+        return urlsplit(self.url).scheme == "mqtts"
+
+    @property
+    def user(self) -> str | None:
+        """The user name in the URL."""
+        name = urlsplit(self.url).username
+        return None if name is None else unquote(name)
+
+    @property
+    def password(self) -> str | None:
+        """The password in the URL."""
+        password = urlsplit(self.url).password
+        return None if password is None else unquote(password)
+
+
+class BufferConfig(_Table):
+    """The table `[buffer]`: where batches wait on disk; each node has its own file `<group_id>.<node_id>.sqlite` there."""
+
+    folder: Path = Field(description="Folder for the buffers.")
+    max_bytes: int = Field(
+        default=256 * 1024 * 1024, ge=64 * 1024, description="Bytes of samples a node may keep; then the oldest are dropped."
+    )
+    max_age_h: float = Field(default=720.0, gt=0, description="Hours after which waiting samples are dropped.")
+
+
+class PointRule(_Table):
+    """A table `[[node.report]]`: report a point by exception. The first rule that fits a point counts; without one, all is sent."""
+
+    device: str = Field(default="*", description='Device id, or "*".')
+    point: str = Field(default="*", description='Name of the point, or "*".')
+    dead_band: float = Field(default=0.0, ge=0, description="A number that moved less than this since it was last sent is not sent.")
+    max_silence_s: float | None = Field(default=None, gt=0, description="Sent all the same after this long (source time).")
+
+
+class NodeConfig(_Table):
+    """A table `[[node]]`: one Sparkplug edge node with one source."""
+
+    group_id: str
+    node_id: str
+    primary_host: str = Field(default=HOST_ID, description='Publish only while this host application is online; "" publishes always.')
+    heartbeat_s: float = Field(default=2.0, gt=0, le=3600, description="How often the newest batch number is told.")
+    ack_timeout_s: float = Field(default=5.0, gt=0, le=3600, description="A batch not acknowledged for this long is sent again.")
+    window: int = Field(default=256, ge=1, le=10_000, description="Batches sent and not yet acknowledged, at most.")
+    source: dict[str, Any]
+    report: tuple[PointRule, ...] = ()
+
+    @field_validator("group_id", "node_id")
+    @classmethod
+    def _id_fits_a_topic(cls, value: str) -> str:
+        try:
+            return check_id("the id", value)
+        except TopicError as error:
+            raise ValueError(str(error)) from None
+
+    @property
+    def name(self) -> str:
+        """Group and node, for people."""
+        return f"{self.group_id}/{self.node_id}"
+
+
+class _File(_Table):
+    broker: BrokerConfig
+    buffer: BufferConfig
+    node: tuple[NodeConfig, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class EdgeConfig:
+    """What one gateway process does. `sources` are checked and unconnected, one a node; paths are absolute."""
+
+    broker: BrokerConfig
+    buffer: BufferConfig
+    nodes: tuple[NodeConfig, ...]
+    sources: tuple[Source, ...]
+
+    def buffer_path(self, node: NodeConfig) -> Path:
+        """The buffer file of `node`."""
+        return self.buffer.folder / f"{node.group_id}.{node.node_id}.sqlite"
+
+
+def load_config(path: Path, broker_url: str | None = None) -> EdgeConfig:
+    """The configuration in the file `path`; `broker_url`, when given, is used instead of the file's.
+
+    Raises ConfigError naming the file, the key and the remedy.
+    """
+    try:
+        tables = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        msg = f"{path}: {error.strerror or error}; name the gateway's configuration with --config"
+        raise ConfigError(msg) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = f"{path}: not a TOML file: {error}"
+        raise ConfigError(msg) from None
+    if broker_url is not None:
+        tables["broker"] = {**tables.get("broker", {}), "url": broker_url}
+    folder = path.absolute().parent
+    try:
+        file = _File.model_validate(tables)
+    except ValidationError as error:
+        raise ConfigError(_explain(path, "", error)) from None
+    names = [node.name.lower() for node in file.node]
+    for node in file.node:
+        if names.count(node.name.lower()) > 1:
+            msg = f"{path}: node {node.name} appears twice; group_id and node_id together must be unique, upper or lower case"
+            raise ConfigError(msg)
+    broker = file.broker.model_copy(
+        update={key: folder / value for key in ("ca", "cert", "key") if (value := getattr(file.broker, key)) is not None}
+    )
+    return EdgeConfig(
+        broker=broker,
+        buffer=file.buffer.model_copy(update={"folder": folder / file.buffer.folder}),
+        nodes=file.node,
+        sources=tuple(_source(path, index, node, folder) for index, node in enumerate(file.node)),
+    )
+
+
+def _source(path: Path, index: int, node: NodeConfig, folder: Path) -> Source:
+    kind = str(node.source.get("type"))
+    if kind not in SOURCES:
+        msg = f"{path}: node[{index}].source.type is {kind!r}; choose one of: {', '.join(SOURCES)}"
+        raise ConfigError(msg)
+    source_class = SOURCES[kind]
+    try:
+        return source_class(source_class.Config.model_validate(node.source), folder)
+    except ValidationError as error:
+        raise ConfigError(_explain(path, f"node[{index}].source.", error)) from None
+    except EdgeError as error:
+        msg = f"{path}: node[{index}].source: {error}"
+        raise ConfigError(msg) from None
+
+
+def _explain(path: Path, prefix: str, error: ValidationError) -> str:
+    """The first fault, as one sentence with its remedy."""
+    first = error.errors(include_url=False)[0]
+    key = prefix + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+    match first["type"]:
+        case "missing":
+            return f"{path}: {key} is missing; add it"
+        case "extra_forbidden":
+            return f"{path}: {key} is not a setting; remove it or correct its spelling"
+        case _:
+            shown = "" if key.endswith("url") else f" = {str(first['input'])[:60]!r}"
+            return f"{path}: {key}{shown}: {first['msg'].removeprefix('Value error, ')}"

@@ -1,0 +1,122 @@
+"""One Sparkplug edge node: its source fills the buffer, its session empties it towards the host.
+
+Storing never waits for sending. A tick is on disk first and on the wire right after; whatever the line, the broker or the host
+loses is still on disk and is sent again until the host has acknowledged it.
+"""
+
+import asyncio
+import random
+
+import structlog
+
+from vigia.edge.buffer import BufferUnavailableError, EdgeBuffer
+from vigia.edge.config import BrokerConfig, NodeConfig
+from vigia.edge.connection import ConnectionLostError
+from vigia.edge.messages import Messages
+from vigia.edge.outbox import Outbox
+from vigia.edge.report import ByException, Rule
+from vigia.edge.samples import Tick
+from vigia.edge.session import HostOfflineError, Mail, Session
+from vigia.edge.sources import Source
+
+log = structlog.get_logger()
+
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 3.0
+DISK_PAUSE_S = 1.0
+SETTLE_EVERY_S = 0.2
+DROP_OLD_EVERY_S = 60.0
+
+
+class EdgeNode:
+    """Runs one node of the configuration; `source` and `buffer` are its own."""
+
+    def __init__(self, config: NodeConfig, broker: BrokerConfig, buffer: EdgeBuffer, source: Source) -> None:
+        self._config = config
+        self._broker = broker
+        self._buffer = buffer
+        self._source = source
+        self._log = log.bind(node=config.name)
+        self._report = ByException(
+            [
+                Rule(rule.device, rule.point, rule.dead_band, None if rule.max_silence_s is None else rule.max_silence_s * 1000)
+                for rule in config.report
+            ]
+        )
+        self._messages = Messages()
+        self._mail = Mail(buffer, Outbox(config.window, config.ack_timeout_s))
+
+    async def run(self) -> None:
+        """Work until cancelled. Raises EdgeError when the source cannot be understood."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._collect(), name=f"{self._config.name} collect")
+            tasks.create_task(self._talk(), name=f"{self._config.name} talk")
+            tasks.create_task(self._settle(), name=f"{self._config.name} settle")
+            tasks.create_task(self._drop_old(), name=f"{self._config.name} drop old")
+
+    async def _collect(self) -> None:
+        self._source.resume(self._buffer.position)
+        async with self._source as source:
+            async for tick in source:
+                self._report.forget(device.device_id for device in tick.births)
+                await self._store(Tick(self._report.new(tick.samples), tick.births, tick.deaths, tick.position))
+
+    async def _store(self, tick: Tick) -> None:
+        """Put `tick` on disk, however long the disk refuses, and hand it to the session."""
+        refused = False
+        while True:
+            try:
+                batches = await asyncio.to_thread(self._buffer.append, tick)
+            except BufferUnavailableError as error:
+                if not refused:
+                    self._log.error("samples wait for the disk", why=str(error))
+                refused = True
+                await asyncio.sleep(DISK_PAUSE_S)
+            else:
+                break
+        for device in tick.births:
+            self._messages.forget(device.device_id)
+        self._messages.remember(tick.samples)
+        self._mail.outbox.offer(batches)
+        self._mail.wake.set()
+
+    async def _talk(self) -> None:
+        """One session after another, with growing pauses while there is none to be had."""
+        pause_s = FIRST_PAUSE_S
+        last_words = ""
+        while True:
+            session = None
+            try:
+                bd_seq = await asyncio.to_thread(self._buffer.next_bd_seq)
+                session = Session(self._config, self._broker, self._messages, self._mail, bd_seq)
+                await session.run()
+            except (ConnectionLostError, HostOfflineError, BufferUnavailableError) as error:
+                if str(error) != last_words:
+                    self._log.warning("not connected", why=str(error))
+                last_words = str(error)
+            if session is not None and session.was_born:
+                pause_s, last_words = FIRST_PAUSE_S, ""
+            # Spread, so that a fleet does not come back in one moment.
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _settle(self) -> None:
+        """Delete what was acknowledged, a few times a second at most: each time costs a disk flush."""
+        while True:
+            await self._mail.settle_wanted.wait()
+            self._mail.settle_wanted.clear()
+            try:
+                await asyncio.to_thread(self._buffer.settle, self._mail.watermark)
+            except BufferUnavailableError as error:
+                self._log.warning("acknowledged batches are kept for now", why=str(error))
+                self._mail.settle_wanted.set()
+                await asyncio.sleep(DISK_PAUSE_S)
+            await asyncio.sleep(SETTLE_EVERY_S)
+
+    async def _drop_old(self) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self._buffer.drop_old)
+            except BufferUnavailableError as error:
+                self._log.warning("old batches are kept for now", why=str(error))
+            await asyncio.sleep(DROP_OLD_EVERY_S)
