@@ -51,8 +51,7 @@ def check(config: EdgeConfig) -> list[str]:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        msg = f"{folder}: {error.strerror or error}; choose a folder for buffers that can be written"
-        raise EdgeError(msg) from None
+        raise EdgeError(f"{folder}: {error.strerror or error}; choose a folder for buffers that can be written") from None
     scheme = "mqtts" if config.broker.tls else "mqtt"
     return [
         f"{node.name}: {node.source['type']} -> {config.buffer_path(node)} -> {scheme}://{config.broker.host}:{config.broker.port}"

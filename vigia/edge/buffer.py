@@ -68,8 +68,7 @@ class EdgeBuffer:
             self._state = read_state(self._connection)
             self._births = read_births(self._connection)
         except (OSError, sqlite3.Error) as error:
-            msg = f"the buffer {path} cannot be opened: {error}"
-            raise BufferUnavailableError(msg) from None
+            raise BufferUnavailableError(f"the buffer {path} cannot be opened: {error}") from None
         self._keep_reserve()
 
     # ── what a node reads ──
@@ -188,8 +187,7 @@ class EdgeBuffer:
             stored_ms = now_ms()
             for device_id, samples in by_device(tick.samples):
                 if device_id not in alive:
-                    msg = f"samples of device {device_id!r}, which was not announced"
-                    raise UnbornDeviceError(msg)
+                    raise UnbornDeviceError(f"samples of device {device_id!r}, which was not announced")
                 birth = alive[device_id]
                 body = write_samples(samples)
                 state.newest += 1
@@ -307,13 +305,10 @@ class EdgeBuffer:
         except sqlite3.Error as error:
             if isinstance(error, sqlite3.ProgrammingError) or damaged(error):
                 self._replace()
-                msg = f"the buffer {self.path} was damaged and has been replaced"
-                raise BufferUnavailableError(msg) from None
+                raise BufferUnavailableError(f"the buffer {self.path} was damaged and has been replaced") from None
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-                msg = f"the disk of {self.path} is full"
-                raise BufferFullError(msg) from None
-            msg = f"the buffer {self.path} cannot be used: {error}"
-            raise BufferUnavailableError(msg) from None
+                raise BufferFullError(f"the disk of {self.path} is full") from None
+            raise BufferUnavailableError(f"the buffer {self.path} cannot be used: {error}") from None
 
     def _replace(self) -> None:
         with contextlib.suppress(sqlite3.Error):
@@ -323,5 +318,4 @@ class EdgeBuffer:
             self._state = read_state(self._connection)
             self._births = read_births(self._connection)
         except (OSError, sqlite3.Error) as error:
-            msg = f"the buffer {self.path} was damaged and cannot be replaced: {error}"
-            raise BufferUnavailableError(msg) from None
+            raise BufferUnavailableError(f"the buffer {self.path} was damaged and cannot be replaced: {error}") from None

@@ -142,11 +142,9 @@ def load_config(path: Path, broker_url: str | None = None) -> EdgeConfig:
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        msg = f"{path}: {error.strerror or error}; name the gateway's configuration with --config"
-        raise ConfigError(msg) from None
+        raise ConfigError(f"{path}: {error.strerror or error}; name the gateway's configuration with --config") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        msg = f"{path}: not a TOML file: {error}"
-        raise ConfigError(msg) from None
+        raise ConfigError(f"{path}: not a TOML file: {error}") from None
     if broker_url is not None:
         tables["broker"] = {**tables.get("broker", {}), "url": broker_url}
     folder = path.absolute().parent
@@ -157,8 +155,7 @@ def load_config(path: Path, broker_url: str | None = None) -> EdgeConfig:
     names = [node.name.lower() for node in file.node]
     for node in file.node:
         if names.count(node.name.lower()) > 1:
-            msg = f"{path}: node {node.name} appears twice; group_id and node_id together must be unique, upper or lower case"
-            raise ConfigError(msg)
+            raise ConfigError(f"{path}: node {node.name} appears twice; group_id and node_id together must be unique, upper or lower case")
     broker = file.broker.model_copy(
         update={key: folder / value for key in ("ca", "cert", "key") if (value := getattr(file.broker, key)) is not None}
     )
@@ -173,16 +170,14 @@ def load_config(path: Path, broker_url: str | None = None) -> EdgeConfig:
 def _source(path: Path, index: int, node: NodeConfig, folder: Path) -> Source:
     kind = str(node.source.get("type"))
     if kind not in SOURCES:
-        msg = f"{path}: node[{index}].source.type is {kind!r}; choose one of: {', '.join(SOURCES)}"
-        raise ConfigError(msg)
+        raise ConfigError(f"{path}: node[{index}].source.type is {kind!r}; choose one of: {', '.join(SOURCES)}")
     source_class = SOURCES[kind]
     try:
         return source_class(source_class.Config.model_validate(node.source), folder)
     except ValidationError as error:
         raise ConfigError(_explain(path, f"node[{index}].source.", error)) from None
     except EdgeError as error:
-        msg = f"{path}: node[{index}].source: {error}"
-        raise ConfigError(msg) from None
+        raise ConfigError(f"{path}: node[{index}].source: {error}") from None
 
 
 def _explain(path: Path, prefix: str, error: ValidationError) -> str:

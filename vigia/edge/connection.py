@@ -70,8 +70,7 @@ class Connection:
         except (OSError, ValueError) as error:  # TimeoutError is an OSError
             await self._stop()
             address = f"{self._broker.host}:{self._broker.port}"
-            msg = f"no connection to the broker {address}: {error or 'it does not answer'}"
-            raise ConnectionLostError(msg) from None
+            raise ConnectionLostError(f"no connection to the broker {address}: {error or 'it does not answer'}") from None
         except BaseException:
             await self._stop()
             raise

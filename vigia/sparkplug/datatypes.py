@@ -78,8 +78,7 @@ def _integer_reader(bits: int, *, signed: bool, word: int) -> Callable[[int], in
 
     def read_unsigned(raw: int) -> int:
         if raw >= top:
-            msg = f"{raw} does not fit in {bits} bits"
-            raise PayloadError(msg)
+            raise PayloadError(f"{raw} does not fit in {bits} bits")
         return raw
 
     def read_signed(raw: int) -> int:
@@ -89,8 +88,7 @@ def _integer_reader(bits: int, *, signed: bool, word: int) -> Callable[[int], in
             return raw - word_top
         if raw < top:  # two's complement of the type's own width
             return raw - top
-        msg = f"{raw} does not fit in {bits} bits"
-        raise PayloadError(msg)
+        raise PayloadError(f"{raw} does not fit in {bits} bits")
 
     return read_signed if signed else read_unsigned
 
@@ -119,8 +117,7 @@ def read_value(datatype: DataType, field: str, raw: Scalar) -> Scalar:
     try:
         reader = _READERS[datatype][field]
     except KeyError:
-        msg = f"a {datatype.name} cannot be read from {field}"
-        raise PayloadError(msg) from None
+        raise PayloadError(f"a {datatype.name} cannot be read from {field}") from None
     return raw if reader is None else reader(raw)
 
 
@@ -140,15 +137,13 @@ def write_value(datatype: DataType, value: object) -> tuple[str, Scalar]:
             return "string_value", value
     elif datatype in _BLOBS and isinstance(value, bytes):
         return "bytes_value", value
-    msg = f"{str(value)[:40]!r} ({type(value).__name__}) cannot be sent as {datatype.name}"
-    raise PayloadError(msg)
+    raise PayloadError(f"{str(value)[:40]!r} ({type(value).__name__}) cannot be sent as {datatype.name}")
 
 
 def _write_integer(datatype: DataType, value: int) -> tuple[str, int]:
     bits, signed = _INTEGERS[datatype]
     low, high = (-(1 << (bits - 1)), 1 << (bits - 1)) if signed else (0, 1 << bits)
     if not low <= value < high:
-        msg = f"{value} is out of the range of {datatype.name}"
-        raise PayloadError(msg)
+        raise PayloadError(f"{value} is out of the range of {datatype.name}")
     word = _WORD_BITS if bits <= _WORD_BITS else 64
     return ("int_value" if word == _WORD_BITS else "long_value"), value % (1 << word)

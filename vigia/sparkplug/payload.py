@@ -84,8 +84,7 @@ def encode(payload: Payload) -> bytes:
             _write_metric(message.metrics.add(), metric)
         data: bytes = message.SerializeToString()
     except (ValueError, TypeError) as error:
-        msg = f"cannot be encoded: {error}"
-        raise PayloadError(msg) from None
+        raise PayloadError(f"cannot be encoded: {error}") from None
     return data
 
 
@@ -95,16 +94,14 @@ def decode(data: bytes, datatypes: Mapping[str | int, DataType] = _NO_DATATYPES)
     Raises PayloadError with the reason for anything that is not a sound Sparkplug B payload.
     """
     if len(data) > MAX_PAYLOAD_BYTES:
-        msg = f"{len(data)} bytes, more than the {MAX_PAYLOAD_BYTES} accepted"
-        raise PayloadError(msg)
+        raise PayloadError(f"{len(data)} bytes, more than the {MAX_PAYLOAD_BYTES} accepted")
     message: Any = PayloadMessage()
     try:
         message.ParseFromString(data)
     except DecodeError:
         raise PayloadError("not a protobuf message of Sparkplug B") from None
     if len(message.metrics) > MAX_METRICS:
-        msg = f"{len(message.metrics)} metrics, more than the {MAX_METRICS} accepted"
-        raise PayloadError(msg)
+        raise PayloadError(f"{len(message.metrics)} metrics, more than the {MAX_METRICS} accepted")
     return Payload(
         timestamp=message.timestamp if message.HasField("timestamp") else None,
         metrics=tuple([_read_metric(raw, datatypes) for raw in message.metrics]),
@@ -134,8 +131,7 @@ def _read_metric(raw: Any, datatypes: Mapping[str | int, DataType]) -> Metric:  
         value = None if raw.is_null else _read_metric_value(raw, datatype)
         properties = _read_properties(raw.properties) if raw.HasField("properties") else _NO_PROPERTIES
     except PayloadError as error:
-        msg = f"metric {name if name is not None else f'alias {alias}'}: {error}"
-        raise PayloadError(msg) from None
+        raise PayloadError(f"metric {name if name is not None else f'alias {alias}'}: {error}") from None
     return Metric(
         name,
         alias,
@@ -159,8 +155,7 @@ def _datatype(number: int, alias: int | None, name: str | None, datatypes: Mappi
     if number:
         datatype = _BY_NUMBER.get(number)
         if datatype is None:
-            msg = f"unknown data type {number}"
-            raise PayloadError(msg)
+            raise PayloadError(f"unknown data type {number}")
         return datatype
     found = datatypes.get(alias) if alias is not None else None
     return found if found is not None or name is None else datatypes.get(name)
@@ -173,8 +168,7 @@ def _read_metric_value(raw: Any, datatype: DataType | None) -> Scalar:  # noqa: 
     if field_name in ("dataset_value", "template_value", "extension_value"):
         expected = _SUB_MESSAGES.get(datatype, ("", None))[0] if datatype is not None else field_name
         if field_name != expected:
-            msg = f"a {datatype.name if datatype is not None else 'metric'} cannot be read from {field_name}"
-            raise PayloadError(msg)
+            raise PayloadError(f"a {datatype.name if datatype is not None else 'metric'} cannot be read from {field_name}")
         blob: bytes = getattr(raw, field_name).SerializeToString()
         return blob
     value: Scalar = getattr(raw, field_name)
@@ -202,8 +196,7 @@ def _write_metric(raw: Any, metric: Metric) -> None:  # noqa: ANN401
     try:
         _write_metric_value(raw, metric.datatype, metric.value)
     except PayloadError as error:
-        msg = f"metric {metric.label}: {error}"
-        raise PayloadError(msg) from None
+        raise PayloadError(f"metric {metric.label}: {error}") from None
 
 
 def _write_metric_value(raw: Any, datatype: DataType | None, value: Scalar | None) -> None:  # noqa: ANN401
@@ -215,21 +208,18 @@ def _write_metric_value(raw: Any, datatype: DataType | None, value: Scalar | Non
     if datatype in _SUB_MESSAGES:
         field_name, message_class = _SUB_MESSAGES[datatype]
         if not isinstance(value, bytes):
-            msg = f"a {datatype.name} is given as the bytes of its message"
-            raise PayloadError(msg)
+            raise PayloadError(f"a {datatype.name} is given as the bytes of its message")
         try:
             getattr(raw, field_name).CopyFrom(message_class.FromString(value))
         except DecodeError:
-            msg = f"these bytes are no {datatype.name}"
-            raise PayloadError(msg) from None
+            raise PayloadError(f"these bytes are no {datatype.name}") from None
         return
     setattr(raw, *write_value(datatype, value))
 
 
 def _read_properties(raw: Any) -> dict[str, Property]:  # noqa: ANN401
     if len(raw.keys) != len(raw.values):
-        msg = f"a property set has {len(raw.keys)} keys and {len(raw.values)} values"
-        raise PayloadError(msg)
+        raise PayloadError(f"a property set has {len(raw.keys)} keys and {len(raw.values)} values")
     return {_text(key): _read_property(key, value) for key, value in zip(raw.keys, raw.values, strict=True)}
 
 
@@ -238,8 +228,7 @@ def _read_property(key: str, raw: Any) -> Property:  # noqa: ANN401
     if raw.is_null:
         return None
     if field_name is None or field_name == "extension_value":
-        msg = f"property {key!r} has no value"
-        raise PayloadError(msg)
+        raise PayloadError(f"property {key!r} has no value")
     value = getattr(raw, field_name)
     if field_name == "propertyset_value":
         return _read_properties(value)
@@ -247,8 +236,7 @@ def _read_property(key: str, raw: Any) -> Property:  # noqa: ANN401
         return [_read_properties(one) for one in value.propertyset]
     datatype = _BY_NUMBER.get(raw.type)
     if not datatype:
-        msg = f"property {key!r} has unknown data type {raw.type}"
-        raise PayloadError(msg)
+        raise PayloadError(f"property {key!r} has unknown data type {raw.type}")
     if field_name == "string_value":
         return _text(value)
     read: Property = read_value(datatype, field_name, value)  # type: ignore[assignment]  # a property has no field for bytes

@@ -39,8 +39,7 @@ def bd_seq_of(payload: Payload) -> int:
     if metric is None:
         raise PayloadError("no bdSeq metric")
     if isinstance(metric.value, bool) or not isinstance(metric.value, int):
-        msg = f"bdSeq is {metric.value!r}, not an integer"
-        raise PayloadError(msg)
+        raise PayloadError(f"bdSeq is {metric.value!r}, not an integer")
     return metric.value
 
 
@@ -49,8 +48,7 @@ def seq_of(payload: Payload) -> int:
     if payload.seq is None:
         raise PayloadError("the message is not numbered (seq is missing)")
     if payload.seq >= SEQ_MODULUS:
-        msg = f"seq is {payload.seq}, not in 0..255"
-        raise PayloadError(msg)
+        raise PayloadError(f"seq is {payload.seq}, not in 0..255")
     return payload.seq
 
 

@@ -46,12 +46,10 @@ class Topic:
         check_id("edge_node_id", self.node_id)
         if self.message_type.of_device:
             if self.device_id is None:
-                msg = f"{self.message_type} needs a device_id"
-                raise TopicError(msg)
+                raise TopicError(f"{self.message_type} needs a device_id")
             check_id("device_id", self.device_id)
         elif self.device_id is not None:
-            msg = f"{self.message_type} must not carry a device_id"
-            raise TopicError(msg)
+            raise TopicError(f"{self.message_type} must not carry a device_id")
 
     def __str__(self) -> str:
         node = f"{NAMESPACE}/{self.group_id}/{self.message_type}/{self.node_id}"
@@ -74,20 +72,16 @@ class StateTopic:
 def check_id(what: str, value: str) -> str:
     """`value` if it can be a level of a topic; else TopicError saying what is wrong with `what`."""
     if not value:
-        msg = f"{what} is empty"
-        raise TopicError(msg)
+        raise TopicError(f"{what} is empty")
     for character in "+/#\0":
         if character in value:
-            msg = f"{what} {value!r} contains {character!r}"
-            raise TopicError(msg)
+            raise TopicError(f"{what} {value!r} contains {character!r}")
     try:
         size = len(value.encode())
     except UnicodeEncodeError:
-        msg = f"{what} {value!r} is not valid Unicode"
-        raise TopicError(msg) from None
+        raise TopicError(f"{what} {value!r} is not valid Unicode") from None
     if size > _MAX_TOPIC_BYTES // _DEVICE_LEVELS:
-        msg = f"{what} has {size} bytes, more than a topic can hold"
-        raise TopicError(msg)
+        raise TopicError(f"{what} has {size} bytes, more than a topic can hold")
     return value
 
 
@@ -96,21 +90,17 @@ def parse(topic: str) -> Topic | StateTopic:
     """The parts of `topic`. Raises TopicError with the reason when it is not a Sparkplug B topic."""
     levels = topic.split("/")
     if levels[0] != NAMESPACE:
-        msg = f"namespace is {levels[0][:40]!r}, expected {NAMESPACE!r}"
-        raise TopicError(msg)
+        raise TopicError(f"namespace is {levels[0][:40]!r}, expected {NAMESPACE!r}")
     if len(levels) > 1 and levels[1] == _STATE:
         if len(levels) != _STATE_LEVELS:
-            msg = f"a STATE topic has {_STATE_LEVELS} levels, this has {len(levels)}"
-            raise TopicError(msg)
+            raise TopicError(f"a STATE topic has {_STATE_LEVELS} levels, this has {len(levels)}")
         return StateTopic(levels[2])
     if len(levels) not in (_NODE_LEVELS, _DEVICE_LEVELS):
-        msg = f"a topic has {_NODE_LEVELS} or {_DEVICE_LEVELS} levels, this has {len(levels)}"
-        raise TopicError(msg)
+        raise TopicError(f"a topic has {_NODE_LEVELS} or {_DEVICE_LEVELS} levels, this has {len(levels)}")
     try:
         message_type = MessageType(levels[2])
     except ValueError:
-        msg = f"unknown message type {levels[2][:40]!r}"
-        raise TopicError(msg) from None
+        raise TopicError(f"unknown message type {levels[2][:40]!r}") from None
     return Topic(levels[1], message_type, levels[3], levels[4] if len(levels) == _DEVICE_LEVELS else None)
 
 

@@ -130,8 +130,7 @@ class RunningBroker:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 words = self.log.read_text(errors="replace").strip().splitlines()[-1:]
-                msg = f"{self.plan.name} did not start: {''.join(words) or 'it said nothing'}"
-                raise BrokerError(msg)
+                raise BrokerError(f"{self.plan.name} did not start: {''.join(words) or 'it said nothing'}")
             time.sleep(0.01)
 
     def stop(self) -> None:

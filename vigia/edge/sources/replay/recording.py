@@ -72,13 +72,10 @@ def read_recording(path: Path) -> dict[int, tuple[Row, ...]]:
             for number, line in enumerate(lines, start=1):
                 fields = line.split()
                 if len(fields) != COLUMNS:
-                    msg = f"{path} line {number}: {len(fields)} columns, expected {COLUMNS}"
-                    raise EdgeError(msg)
+                    raise EdgeError(f"{path} line {number}: {len(fields)} columns, expected {COLUMNS}")
                 units.setdefault(int(fields[0]), []).append(tuple(map(float, fields[2:])))
     except OSError as error:
-        msg = f"{path}: {error.strerror or error}"
-        raise EdgeError(msg) from None
+        raise EdgeError(f"{path}: {error.strerror or error}") from None
     except ValueError:
-        msg = f"{path} line {number}: not a number"
-        raise EdgeError(msg) from None
+        raise EdgeError(f"{path} line {number}: not a number") from None
     return {unit: tuple(rows) for unit, rows in units.items()}

@@ -27,7 +27,7 @@ class ReplayConfig(BaseModel):
     model: str = Field(default="cmapss-fd001", min_length=1, description="Model code of the engines.")
     start: datetime = Field(default=datetime(2026, 1, 1, tzinfo=UTC), description="Source time of hour 0.")
     cycle_s: int = Field(default=3600, gt=0, description="Source time from one hour of the logbook to the next, in seconds.")
-    poll_s: float = Field(default=0.02, gt=0, le=60, description="How often to look for new lines.")
+    poll_s: float = Field(default=0.01, gt=0, le=60, description="How often to look for new lines.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,7 @@ class ReplaySource:
         self._logbook_path = folder / config.logbook
         self._data_path = folder / config.data
         if not self._data_path.is_file():
-            msg = f"{self._data_path}: no such file; set `data` of the replay source to a C-MAPSS text file"
-            raise EdgeError(msg)
+            raise EdgeError(f"{self._data_path}: no such file; set `data` of the replay source to a C-MAPSS text file")
         start = config.start if config.start.tzinfo else config.start.replace(tzinfo=UTC)
         self._start_ms = (start - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
         self._devices = frozenset(config.devices)
@@ -94,8 +93,7 @@ class ReplaySource:
                 self._stand(entry)
             self._offset = offset
         if self._offset != before:
-            msg = f"{self._logbook_path} is shorter than at the last run: it belongs to another buffer"
-            raise EdgeError(msg)
+            raise EdgeError(f"{self._logbook_path} is shorter than at the last run: it belongs to another buffer")
 
     def _new_entries(self, until: int | None = None) -> Iterator[tuple[dict[str, Any], int]]:
         """The whole lines that came since, each with the offset after it."""
@@ -111,8 +109,7 @@ class ReplaySource:
                 entry = json.loads(line)
                 entry["kind"]
             except (ValueError, TypeError, KeyError):
-                msg = f"{self._logbook_path}: not a logbook entry at byte {offset - len(line)}"
-                raise EdgeError(msg) from None
+                raise EdgeError(f"{self._logbook_path}: not a logbook entry at byte {offset - len(line)}") from None
             yield entry, offset
 
     def _happens(self, entry: dict[str, Any], offset: int) -> Iterator[Tick]:
@@ -134,8 +131,7 @@ class ReplaySource:
     def _stand(self, entry: dict[str, Any]) -> None:
         if entry["kind"] == "install":
             if entry["unit"] not in self._recording:
-                msg = f"{self._logbook_path}: unit {entry['unit']} is not in {self._data_path}"
-                raise EdgeError(msg)
+                raise EdgeError(f"{self._logbook_path}: unit {entry['unit']} is not in {self._data_path}")
             self._engines[entry["role"]] = _Engine(entry["serial"], entry["unit"], entry["hour"])
         elif entry["kind"] == "remove":
             self._engines.pop(entry["role"], None)
