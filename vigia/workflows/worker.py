@@ -23,7 +23,7 @@ from procrastinate.worker import Worker
 from vigia.domain.errors import DomainError
 from vigia.domain.work_orders import Autonomy
 from vigia.store import fleet
-from vigia.store.database import Database, DatabaseUnavailableError, Transaction
+from vigia.store.database import Database, DatabaseUnavailableError, Transaction, TransactionConflictError
 from vigia.workflows import case_to_work_order, dispatch_day, finding_to_alarm, record_state, shelve_alarm
 from vigia.workflows.jobs import QUEUE, TaskName
 
@@ -57,12 +57,15 @@ class _Running:
 
 
 class _TryAgain(BaseRetryStrategy):
-    """Without end while the database is away, MAX_TRIES times on a surprise, never when a rule refuses; each wait twice the last."""
+    """Without end when the database is away or another was faster, MAX_TRIES times on a surprise, never when a rule refuses.
+
+    Each wait is twice the last.
+    """
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         if isinstance(exception, DomainError) or not isinstance(exception, Exception):
             return None
-        if not isinstance(exception, DatabaseUnavailableError) and job.attempts + 1 >= MAX_TRIES:
+        if not isinstance(exception, (DatabaseUnavailableError, TransactionConflictError)) and job.attempts + 1 >= MAX_TRIES:
             return None
         wait = timedelta(seconds=min(_LONGEST_PAUSE_S, 0.05 * 2 ** min(job.attempts, 10)))
         return RetryDecision(retry_at=datetime.now(UTC) + wait)
