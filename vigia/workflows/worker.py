@@ -23,7 +23,7 @@ from procrastinate.worker import Worker
 from vigia.domain.errors import DomainError
 from vigia.domain.work_orders import Autonomy
 from vigia.store import fleet
-from vigia.store.database import Database, DatabaseUnavailableError, Transaction, TransactionConflictError
+from vigia.store.database import KEEP_ALIVE, Database, DatabaseUnavailableError, Transaction, TransactionConflictError
 from vigia.workflows import case_to_work_order, dispatch_day, finding_to_alarm, record_state, shelve_alarm
 from vigia.workflows.jobs import QUEUE, TaskName
 
@@ -106,12 +106,14 @@ async def _work(config: WorkerConfig, database: Database) -> None:
 async def _serve(config: WorkerConfig, database: Database) -> None:
     """Work until the database goes away (returns or raises) or the task is cancelled."""
     running = _Running()
+    # Taking and reporting a job need not reach the disk: after a power cut the job runs again, and its workflow absorbs that.
+    options = "-c role=vigia_service -c search_path=jobs,vigia,public -c timezone=UTC -c synchronous_commit=off"
     connector = PsycopgConnector(
         conninfo=config.dsn,
         min_size=1,
         max_size=config.concurrency + 3,
         timeout=5.0,
-        kwargs={"options": "-c role=vigia_service -c search_path=jobs,vigia,public -c timezone=UTC", "application_name": "vigia_worker"},
+        kwargs={**KEEP_ALIVE, "options": options, "application_name": "vigia_worker"},
     )
     app = App(connector=connector)
     for name, function in _tasks(config, database).items():
