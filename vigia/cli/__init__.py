@@ -9,7 +9,9 @@ import sys
 import typer
 
 from vigia.cli import analytics, api, bench, db, demo, edge, ingest, worker
+from vigia.cli.logs import configure_logging
 from vigia.errors import VigiaError
+from vigia.settings import load_settings
 
 EXIT_CONFIG = 2
 
@@ -33,6 +35,7 @@ app.add_typer(bench.app, name="bench", help="Measure this machine.")
 def main() -> None:
     """Run the command line; an error that was foreseen is one sentence and exit code 2."""
     try:
+        configure_logging(load_settings().log_level)
         app()
     except VigiaError as error:
         sys.stderr.write(f"vigia: {error}\n")

@@ -51,7 +51,7 @@ def run(
 
 
 @app.command()
-def train(  # noqa: PLR0913, PLR0917 - one parameter an option
+def train(
     data: Annotated[Path, typer.Option(help="Runs to failure: a C-MAPSS training file, plain or gzip.")],
     units: Units = None,
     horizon: Horizon = 30.0,

@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import signal
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TextIO
 
 import typer
 
+from vigia.cli.logs import configure_logging
 from vigia.cli.options import AsJson, Broker, Dsn, Home, Host, Port
 from vigia.errors import ConfigError
 from vigia.settings import load_settings
@@ -44,6 +46,7 @@ def demo(
         headless=headless,
     )
     screen = Screen(quiet=as_json)
+    configure_logging(settings.log_level, _log_file(config.home))
 
     async def fly() -> None:
         task = asyncio.current_task()
@@ -61,6 +64,15 @@ def demo(
 
     with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(fly())
+
+
+def _log_file(home: Path) -> TextIO:
+    """Where this process logs, until it ends: the screen is for people."""
+    try:
+        (home / "log").mkdir(parents=True, exist_ok=True)
+        return (home / "log" / "demo.log").open("a", encoding="utf-8", buffering=1)
+    except OSError as error:
+        raise ConfigError(f"cannot write in {home} ({error.strerror}); choose another folder with --home") from None
 
 
 def _hours_per_s(speed: str) -> float | None:

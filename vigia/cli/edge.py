@@ -57,11 +57,7 @@ def _run_until_told(edge: "EdgeConfig") -> None:
     import asyncio
     import signal
 
-    from vigia.cli.logs import configure_logging
     from vigia.edge import agent
-    from vigia.settings import load_settings
-
-    configure_logging(load_settings().log_level)
 
     async def until_told() -> None:
         loop = asyncio.get_running_loop()

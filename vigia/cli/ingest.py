@@ -1,5 +1,108 @@
 """`vigia ingest`."""
 
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Coroutine
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
+
 import typer
 
+from vigia.cli.options import AsJson, Broker, Dsn, Home
+from vigia.errors import ConfigError
+from vigia.settings import Settings, load_settings
+
 app = typer.Typer(no_args_is_help=True)
+
+NO_DATABASE = "No database is named: give --dsn (VIGIA_DSN); `vigia demo` starts one by itself."
+
+
+@app.command()
+def run(home: Home = None, dsn: Dsn = None, broker: Broker = None) -> None:
+    """Bring what the edges publish to the database until stopped."""
+    from vigia.ingest.config import BrokerConfig, IngestConfig
+    from vigia.ingest.process import run as ingest
+
+    settings = load_settings(home=home, dsn=dsn, broker=broker)
+    if settings.broker is None:
+        raise ConfigError("No broker is named: give --broker (VIGIA_BROKER); `vigia demo` starts one by itself.")
+    where = BrokerConfig.from_url(settings.broker, settings.broker_ca, settings.broker_cert, settings.broker_key)
+    asyncio.run(_until_stopped(ingest(IngestConfig(_dsn(settings), where))))
+
+
+@app.command("dead-letters")
+def dead_letters(
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
+    as_json: AsJson = False,
+    home: Home = None,
+    dsn: Dsn = None,
+) -> None:
+    """List messages that could not be used, with their reasons."""
+    from vigia.store import dead_letters as store
+    from vigia.store.database import Database
+
+    async def read() -> tuple[list[store.DeadLetter], list[store.ReasonCount]]:
+        async with Database(_dsn(load_settings(home=home, dsn=dsn)), "vigia_service", max_size=1) as database, database.transaction() as tx:
+            return await store.newest(tx, limit), await store.counts(tx)
+
+    letters, counts = asyncio.run(read())
+    if as_json:
+        shown = [{**asdict(letter), "payload": letter.payload.hex()} for letter in letters]
+        _print_json({"counts": [asdict(count) for count in counts], "dead_letters": shown})
+        return
+    for count in counts:
+        sys.stdout.write(f"{count.count:>8}  {count.reason}\n")
+    for letter in letters:
+        sys.stdout.write(f"\n{letter.dead_letter_id}  {letter.received_at:%Y-%m-%d %H:%M:%S}Z  {letter.topic}  {letter.size} bytes\n")
+        sys.stdout.write(f"  {letter.reason}: {letter.detail}\n")
+    if not letters:
+        sys.stdout.write("No dead letters.\n")
+
+
+@app.command()
+def status(as_json: AsJson = False, home: Home = None, dsn: Dsn = None) -> None:
+    """Show, for each edge node, what of its numbered batches is committed, what is missing and how complete the data is."""
+    from vigia.store import ledger
+    from vigia.store.database import Database
+
+    async def read() -> list[ledger.EdgeLedger]:
+        async with Database(_dsn(load_settings(home=home, dsn=dsn)), "vigia_service", max_size=1) as database, database.transaction() as tx:
+            return await ledger.status(tx)
+
+    edges = asyncio.run(read())
+    if as_json:
+        _print_json({"edges": [{**asdict(edge), "completeness": edge.completeness} for edge in edges]})
+        return
+    sys.stdout.write(f"{'edge node':32} {'state':8} {'newest':>10} {'watermark':>10} {'complete':>10}  missing\n")
+    for edge in edges:
+        complete = "-" if edge.completeness is None else f"{edge.completeness:.3%}"
+        holes = ", ".join(f"{first}-{last}" for first, last in edge.holes[:5]) or "none"
+        online = "online" if edge.online else "offline"
+        name = f"{edge.group_id}/{edge.node_id}"
+        sys.stdout.write(f"{name:32} {online:8} {edge.newest or 0:>10} {edge.watermark or 0:>10} {complete:>10}  {holes}\n")
+
+
+def _dsn(settings: Settings) -> str:
+    if settings.dsn is None:
+        raise ConfigError(NO_DATABASE)
+    return settings.dsn
+
+
+def _print_json(found: dict[str, Any]) -> None:
+    def text(value: object) -> str:
+        return value.isoformat() if isinstance(value, datetime) else str(value)
+
+    sys.stdout.write(json.dumps(found, ensure_ascii=False, default=text) + "\n")
+
+
+async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` to its end, or cancel it at SIGTERM and SIGINT."""
+    task = asyncio.ensure_future(work)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -1,12 +1,13 @@
-"""How a long-running process logs: one line an event, key=value, to stderr."""
+"""How a process logs: one line an event, key=value, to stderr or a file."""
 
 import logging
 import sys
+from typing import TextIO
 
 import structlog
 
 
-def configure_logging(level: str) -> None:
+def configure_logging(level: str, output: TextIO = sys.stderr) -> None:
     """Log events of `level` ("debug", "info", "warning", "error") and above; libraries' own logs from warning on."""
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
@@ -18,9 +19,12 @@ def configure_logging(level: str) -> None:
             structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
+        logger_factory=structlog.WriteLoggerFactory(file=output),
+        cache_logger_on_first_use=False,
     )
     logging.basicConfig(
-        level=max(number, logging.WARNING), stream=sys.stderr, format="timestamp=%(asctime)s level=%(levelname)s event=%(message)r"
+        level=max(number, logging.WARNING),
+        stream=output,
+        format="timestamp=%(asctime)s level=%(levelname)s event=%(message)r",
+        force=True,
     )

@@ -15,7 +15,7 @@ Row = TypeVar("Row")
 
 async def page(tx: Transaction, query: str, kind: type[Row], limit: int, cursor: int | None, **filters: object) -> list[Row]:
     """At most `limit` rows after (in lists of events: before) the key `cursor`."""
-    return await queries.rows(tx, query, kind, **_params(query) | filters, limit=limit, cursor=cursor)
+    return await queries.rows(tx, query, kind, **_params(query) | filters | {"limit": limit, "cursor": cursor})
 
 
 async def one(tx: Transaction, query: str, kind: type[Row], row_id: int) -> Row | None:
