@@ -45,12 +45,17 @@ class NewPoint:
 
 @dataclass(frozen=True)
 class DeviceBirth:
-    """A device's birth certificate. `at` is the source time of its newest value: from when the machine is known to stand there."""
+    """A device's birth certificate.
+
+    `at` is the source time of its newest value, None when it has none: when the machine is known to stand there. `seen_at` is the best
+    guess of the source's clock now.
+    """
 
     edge_node_id: int
     device_id: str
     bd_seq: int
-    at: datetime
+    at: datetime | None
+    seen_at: datetime
     serial_number: str | None
     points: Sequence[NewPoint]
 
@@ -98,7 +103,13 @@ class _Point:
 
 async def edge_nodes(tx: Transaction) -> list[EdgeNode]:
     """All registered edge nodes."""
-    return await queries.rows(tx, "edge_nodes", EdgeNode)
+    return await queries.rows(tx, "known_edge_nodes", EdgeNode)
+
+
+async def fleet_now(tx: Transaction, edge_node_id: int) -> datetime:
+    """The source's clock as far as known: the edge's newest reading, or the wall clock before the first."""
+    now: datetime = await queries.value(tx, "edge_clock", edge_node_id=edge_node_id)
+    return now
 
 
 async def node_born(tx: Transaction, edge_node_id: int, bd_seq: int) -> None:
@@ -129,22 +140,27 @@ async def device_born(tx: Transaction, birth: DeviceBirth) -> Device:
     swap down first, and a birth from before that moment must not undo it.
     Raises UnknownDeviceError when no role has the device.
     """
-    role = await queries.first(tx, "role_of_device", _Role, edge_node_id=birth.edge_node_id, device_id=birth.device_id)
-    if role is None:
-        raise UnknownDeviceError
-    asset_id = await _asset(tx, role, birth)
-    # A reading speaks for the time before it: the machine stood there already.
-    swapped = await _install(tx, role, asset_id, birth.at - timedelta(milliseconds=1))
-    points = await _points(tx, asset_id, birth.points)
+    device = await device_known(tx, birth)
     await queries.execute(
         tx,
         "keep_birth",
         edge_node_id=birth.edge_node_id,
         device_id=birth.device_id,
         bd_seq=birth.bd_seq,
-        asset_id=asset_id,
-        metrics=Jsonb([{"name": p.name, "alias": p.alias, "datatype": p.datatype, "point_id": p.point_id} for p in points]),
+        asset_id=device.asset_id,
+        metrics=Jsonb([{"name": p.name, "alias": p.alias, "datatype": p.datatype, "point_id": p.point_id} for p in device.points]),
     )
+    return device
+
+
+async def device_known(tx: Transaction, birth: DeviceBirth) -> Device:
+    """Like device_born, for a machine that stood at the device earlier and whose readings come late: the last birth stays what it is."""
+    role = await queries.first(tx, "role_of_device", _Role, edge_node_id=birth.edge_node_id, device_id=birth.device_id)
+    if role is None:
+        raise UnknownDeviceError
+    asset_id = await _asset(tx, role, birth)
+    swapped = await _install(tx, role, asset_id, birth)
+    points = await _points(tx, asset_id, birth.points)
     return Device(birth.device_id, role.customer_id, role.role_id, asset_id, swapped, points)
 
 
@@ -153,15 +169,30 @@ async def _asset(tx: Transaction, role: _Role, birth: DeviceBirth) -> int:
         return role.asset_id
     # A device that does not say its serial number is its own machine.
     serial_number = birth.serial_number or f"{birth.device_id} (device)"
-    asset_id: int = await queries.value(tx, "asset_by_serial", asset_model_id=role.asset_model_id, serial_number=serial_number)
+    asset_id: int = await queries.value(tx, "asset_of_birth", asset_model_id=role.asset_model_id, serial_number=serial_number)
     return asset_id
 
 
-async def _install(tx: Transaction, role: _Role, asset_id: int, at: datetime) -> bool:
-    if role.asset_id == asset_id or await queries.value(tx, "installations_after", asset_id=asset_id, role_id=role.role_id, at=at):
+async def _install(tx: Transaction, role: _Role, asset_id: int, birth: DeviceBirth) -> bool:
+    if role.asset_id == asset_id:
         return False
-    await queries.execute(tx, "end_installations", asset_id=asset_id, role_id=role.role_id, at=at)
-    await queries.execute(tx, "begin_installation", customer_id=role.customer_id, role_id=role.role_id, asset_id=asset_id, at=at)
+    known: bool = await queries.value(tx, "ever_installed", asset_id=asset_id)
+    # A birth without a value does not say since when: it can fill an empty role for the first time, and prove nothing else.
+    if birth.at is None and (known or role.asset_id is not None):
+        return False
+    # A reading speaks for the time before it: the machine stood there already.
+    at = (birth.at or birth.seen_at) - timedelta(milliseconds=1)
+    until = None
+    if await queries.value(tx, "installations_after", asset_id=asset_id, role_id=role.role_id, at=at):
+        # On record is what came later. A machine never heard of stood there until then, if another is on record for that time.
+        if known:
+            return False
+        until = await queries.value(tx, "shorten_installation", role_id=role.role_id, at=at)
+        if until is None:
+            return False
+    else:
+        await queries.execute(tx, "end_installations", asset_id=asset_id, role_id=role.role_id, at=at)
+    await queries.execute(tx, "add_installation", customer_id=role.customer_id, role_id=role.role_id, asset_id=asset_id, at=at, until=until)
     return True
 
 

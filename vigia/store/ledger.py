@@ -72,8 +72,8 @@ async def lock(tx: Transaction, edge_node_ids: Collection[int]) -> None:
         await queries.execute(tx, "lock_edges", edge_node_ids=sorted(edge_node_ids))
 
 
-async def committed(tx: Transaction, batches: Sequence[Batch]) -> set[Batch]:
-    """Those of `batches` that are in the ledger already: replays."""
+async def accounted(tx: Transaction, batches: Sequence[Batch]) -> set[Batch]:
+    """Those of `batches` that are committed or explained already: replays."""
     if not batches:
         return set()
     edge_node_id, epoch, eseq = _columns(batches)

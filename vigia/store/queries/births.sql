@@ -1,7 +1,10 @@
 -- Edge nodes, and the births that say what their devices are.
 
--- name: edge_nodes
+-- name: known_edge_nodes
 select edge_node_id, customer_id, group_id, node_id, bd_seq, epoch from edge_node
+
+-- name: edge_clock
+select coalesce(last_reading_at, now()) from edge_node where edge_node_id = %(edge_node_id)s
 
 -- name: node_born
 update edge_node set online = true, bd_seq = %(bd_seq)s, born_at = now() where edge_node_id = %(edge_node_id)s
@@ -40,7 +43,7 @@ order by r.device_id = %(device_id)s desc
 limit 1
 for update of r
 
--- name: asset_by_serial
+-- name: asset_of_birth
 -- The machine of that model and serial number, made if it is new.
 with found as (
     select asset_id from asset where asset_model_id = %(asset_model_id)s and serial_number = %(serial_number)s
@@ -64,9 +67,20 @@ where (asset_id = %(asset_id)s or role_id = %(role_id)s)
 update installation set removed_at = %(at)s - interval '1 microsecond' * (asset_id = %(asset_id)s)::int
 where removed_at is null and (asset_id = %(asset_id)s or role_id = %(role_id)s)
 
--- name: begin_installation
-insert into installation (customer_id, role_id, asset_id, installed_at)
-values (%(customer_id)s, %(role_id)s, %(asset_id)s, %(at)s)
+-- name: ever_installed
+select exists (select from installation where asset_id = %(asset_id)s)
+
+-- name: shorten_installation
+-- The installation in the role at that moment ends there; gives when it used to end.
+update installation i set removed_at = %(at)s
+from (select installation_id, removed_at from installation
+      where role_id = %(role_id)s and installed_at < %(at)s and removed_at > %(at)s) as was
+where i.installation_id = was.installation_id
+returning was.removed_at
+
+-- name: add_installation
+insert into installation (customer_id, role_id, asset_id, installed_at, removed_at)
+values (%(customer_id)s, %(role_id)s, %(asset_id)s, %(at)s, %(until)s)
 
 -- name: points_of_birth
 -- The points of an asset by the metrics of its birth: made if new, changed if the birth says so.

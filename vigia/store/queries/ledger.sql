@@ -5,7 +5,7 @@
 select edge_node_id from edge_node where edge_node_id = any(%(edge_node_ids)s) order by edge_node_id for no key update
 
 -- name: accounted_batches
--- Which of these batch numbers are committed already: their position in the arrays, from 1.
+-- Which of these batch numbers are committed or explained already: their position in the arrays, from 1.
 select b.position::int
 from unnest(%(edge_node_id)s, %(epoch)s, %(eseq)s) with ordinality as b (edge_node_id, epoch, eseq, position)
 where exists (
@@ -13,6 +13,9 @@ where exists (
     where int4range(l.edge_node_id, l.edge_node_id, '[]') && int4range(b.edge_node_id, b.edge_node_id, '[]')
       and int8range(l.epoch, l.epoch, '[]') && int8range(b.epoch, b.epoch, '[]')
       and l.eseqs && int8range(b.eseq, b.eseq, '[]'))
+   or exists (
+    select from tombstone t
+    where t.edge_node_id = b.edge_node_id and t.epoch = b.epoch and t.eseqs @> b.eseq)
 
 -- name: record_ranges
 -- New ranges; one that follows a stored range is added to it, so that an edge without holes keeps one row.
@@ -73,6 +76,7 @@ with epochs as (
     select edge_node_id, epoch from ledger
     union select edge_node_id, epoch from tombstone
     union select edge_node_id, epoch from edge_node where epoch is not null
+    union select edge_node_id, epoch from edge_epoch
 ), counted as (
     select e.edge_node_id, e.epoch,
            coalesce((select range_agg(l.eseqs) from ledger l where (l.edge_node_id, l.epoch) = (e.edge_node_id, e.epoch)), '{}') as committed,
@@ -82,7 +86,8 @@ with epochs as (
     select edge_node_id, epoch, committed, buried, committed + buried as accounted from counted
 )
 select n.edge_node_id, n.group_id, n.node_id, t.epoch,
-       greatest(coalesce(upper(t.accounted) - 1, 0), case when n.epoch = t.epoch then coalesce(n.newest_eseq, 0) else 0 end) as newest,
+       greatest(upper(t.accounted) - 1, case when n.epoch = t.epoch then n.newest_eseq end,
+                (select e.newest_eseq from edge_epoch e where (e.edge_node_id, e.epoch) = (n.edge_node_id, t.epoch)), 0) as newest,
        coalesce((select sum(upper(r) - lower(r)) from unnest(t.committed) r), 0)::bigint as committed,
        coalesce((select sum(upper(r) - lower(r)) from unnest(t.buried - t.committed) r), 0)::bigint as buried,
        coalesce((select upper(r) - 1 from unnest(t.accounted) r where r @> 1::bigint), 0) as watermark,

@@ -1,0 +1,75 @@
+"""What a message means, once its sender is known and its turn has come."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vigia.ingest.inbox import Message
+from vigia.sparkplug.decode import Columns
+from vigia.sparkplug.payload import Payload
+
+if TYPE_CHECKING:
+    from vigia.ingest.sessions import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message that cannot be used; `reason` from a small set of wordings, `detail` says more and what to do."""
+
+    message: Message
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeBirth:
+    """An NBIRTH."""
+
+    node: "Node"
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDeath:
+    """An NDEATH of the present session."""
+
+    node: "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeData:
+    """An NDATA: of a Vigía edge its heartbeat or a tombstone."""
+
+    node: "Node"
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceBirth:
+    """A DBIRTH."""
+
+    node: "Node"
+    device_id: str
+    payload: Payload
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceDeath:
+    """A DDEATH."""
+
+    node: "Node"
+    device_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceData:
+    """A DDATA: payload number `index` of `columns`."""
+
+    node: "Node"
+    device_id: str
+    columns: Columns
+    index: int
+    message: Message
+
+
+Event = NodeBirth | NodeDeath | NodeData | DeviceBirth | DeviceDeath | DeviceData | Letter

@@ -1,0 +1,244 @@
+"""Who speaks: each edge node's session by Sparkplug's rules, messages put back in order, rebirths asked for. No I/O."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from vigia.ingest.births import DeviceTable
+from vigia.ingest.config import Limits
+from vigia.ingest.events import DeviceBirth, DeviceData, DeviceDeath, Event, Letter, NodeBirth, NodeData, NodeDeath
+from vigia.ingest.inbox import Message
+from vigia.sparkplug import PayloadError, SparkplugError
+from vigia.sparkplug.datatypes import DataType
+from vigia.sparkplug.decode import Columns, decode_columns
+from vigia.sparkplug.names import EPOCH
+from vigia.sparkplug.payload import Payload, decode
+from vigia.sparkplug.session import NodeSession, Reorder, bd_seq_of, seq_of
+from vigia.sparkplug.topics import MessageType, Topic, parse
+from vigia.store.births import EdgeNode
+
+UNKNOWN_NODE = "unknown edge node"
+UNREADABLE = "unreadable payload"
+NOT_SPARKPLUG = "not a Sparkplug topic"
+NO_SEQ = "not numbered"
+
+
+@dataclass
+class Rebirths:
+    """When this node may be asked for a rebirth again: the pause grows while asking brings no data."""
+
+    first_pause_s: float
+    longest_pause_s: float
+    next_at: float = 0.0
+    pause_s: float = 0.0
+
+    def ask(self, now: float) -> bool:
+        """Whether to ask now."""
+        if now < self.next_at:
+            return False
+        self.pause_s = min(max(self.pause_s * 2, self.first_pause_s), self.longest_pause_s)
+        self.next_at = now + self.pause_s
+        return True
+
+    def worked(self) -> None:
+        """Data came: the next trouble is answered at once."""
+        self.pause_s = 0.0
+        self.next_at = 0.0
+
+
+@dataclass
+class Node:
+    """One edge node in this connection to the broker.
+
+    `confirmed`: its NBIRTH was received here, so the order and the aliases are known. `numbered`: it speaks of batches. `tables`: what
+    its devices' births said. `births` counts NBIRTHs; `unresolved` remembers batches whose alias was unknown, and under which birth.
+    `others` are tables of machines that stood at a device earlier, by device id and serial number.
+    """
+
+    edge: EdgeNode
+    session: NodeSession
+    order: Reorder[Event]
+    rebirths: Rebirths
+    broker_session: int = 0
+    confirmed: bool = False
+    numbered: bool = False
+    epoch: int | None = None
+    aliases: dict[str | int, DataType] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    tables: dict[str, DeviceTable] = field(default_factory=dict)
+    births: int = 0
+    unresolved: dict[tuple[int, int], int] = field(default_factory=dict)
+    others: dict[tuple[str, str], DeviceTable] = field(default_factory=dict)
+
+    def lose_order(self) -> None:
+        """From here on only a birth makes sense of what the node says."""
+        self.confirmed = False
+        self.order.give_up()
+
+    def forget_devices(self) -> None:
+        """Nothing is known of the devices until each is born."""
+        self.tables.clear()
+        self.others.clear()
+
+
+class Sessions:
+    """All edge nodes. `take` turns messages into events in the order in which they were sent."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._nodes: dict[tuple[str, str], Node] = {}
+        self._by_id: dict[int, Node] = {}
+        self._rebirths: dict[int, Node] = {}
+
+    def know(self, edges: Iterable[EdgeNode]) -> None:
+        """Take the registered edge nodes; those known keep their session."""
+        for edge in edges:
+            key = (edge.group_id.lower(), edge.node_id.lower())
+            known = self._nodes.get(key)
+            if known is not None and known.edge.edge_node_id == edge.edge_node_id:
+                known.edge = edge
+                continue
+            self._nodes[key] = self._by_id[edge.edge_node_id] = Node(
+                edge,
+                # Alive until its death is heard: it may have been born before this process was.
+                NodeSession(bd_seq=edge.bd_seq, alive=edge.bd_seq is not None),
+                Reorder(timeout_s=self._limits.reorder_s),
+                Rebirths(self._limits.rebirth_pause_s, self._limits.longest_rebirth_pause_s),
+            )
+
+    def knows(self, topic: str) -> bool:
+        """Whether the sender of a message on `topic` is registered, or the topic is none of an edge node."""
+        try:
+            parsed = parse(topic)
+        except SparkplugError:
+            return True
+        return not isinstance(parsed, Topic) or self._node(parsed) is not None
+
+    def edge(self, edge_node_id: int) -> EdgeNode | None:
+        """The registered edge node of that id."""
+        node = self._by_id.get(edge_node_id)
+        return None if node is None else node.edge
+
+    def _node(self, topic: Topic) -> Node | None:
+        return self._nodes.get((topic.group_id.lower(), topic.node_id.lower()))
+
+    def take(self, messages: Sequence[Message], now: float) -> list[Event]:
+        """What `messages`, in the order of their arrival, mean; `now` in seconds of a steady clock."""
+        data = [i for i, message in enumerate(messages) if f"/{MessageType.DDATA}/" in message.topic]
+        columns = decode_columns([messages[i].payload for i in data])
+        index_of = {message: index for index, message in enumerate(data)}
+        events: list[Event] = []
+        for i, message in enumerate(messages):
+            try:
+                topic = parse(message.topic)
+            except SparkplugError as error:
+                events.append(Letter(message, NOT_SPARKPLUG, str(error)))
+                continue
+            if not isinstance(topic, Topic):
+                continue
+            node = self._node(topic)
+            if node is None:
+                events.append(_unknown_node(message, topic))
+                continue
+            if node.broker_session != message.session:
+                node.broker_session = message.session
+                node.lose_order()
+            try:
+                events += self._hear(node, topic, message, (columns, index_of[i]) if i in index_of else None, now)
+            except (PayloadError, ValueError, OverflowError) as error:  # the latter two from numbers no column can hold
+                events.append(Letter(message, UNREADABLE, str(error)))
+        return events
+
+    def _hear(self, node: Node, topic: Topic, message: Message, data: tuple[Columns, int] | None, now: float) -> list[Event]:
+        kind = topic.message_type
+        if kind in (MessageType.NCMD, MessageType.DCMD):
+            return []
+        if data is not None:
+            return self._in_order(node, *_device_data(node, topic, message, data), now)
+        payload = decode(message.payload, node.aliases)
+        if kind is MessageType.NDEATH:
+            return self._node_death(node, payload)
+        if kind is MessageType.NBIRTH:
+            return self._node_birth(node, payload)
+        event: Event
+        if kind is MessageType.NDATA:
+            event = NodeData(node, payload)
+        elif kind is MessageType.DBIRTH:
+            event = DeviceBirth(node, topic.device_id or "", payload, message)
+        else:
+            event = DeviceDeath(node, topic.device_id or "")
+        return self._in_order(node, seq_of(payload), event, now)
+
+    def _node_birth(self, node: Node, payload: Payload) -> list[Event]:
+        seq = seq_of(payload)
+        bd_seq_of(payload)
+        node.session.born(payload)
+        node.order.birth(seq)
+        node.confirmed = True
+        node.births += 1
+        node.aliases = {
+            metric.alias: metric.datatype for metric in payload.metrics if metric.alias is not None and metric.datatype is not None
+        }
+        node.names = {metric.alias: metric.name for metric in payload.metrics if metric.alias is not None and metric.name is not None}
+        node.numbered = payload.metric(EPOCH) is not None
+        return [NodeBirth(node, payload)]
+
+    def _node_death(self, node: Node, payload: Payload) -> list[Event]:
+        if not node.session.dies(payload):
+            return []
+        node.lose_order()
+        return [NodeDeath(node)]
+
+    def _in_order(self, node: Node, seq: int, event: Event, now: float) -> list[Event]:
+        if not node.confirmed:
+            if node.numbered or not node.tables:
+                self.ask_rebirth(node)
+                return []
+            return [event]
+        _, ready = node.order.offer(seq, event, now)
+        return ready
+
+    def ask_rebirth(self, node: Node) -> None:
+        """The node must say again who it is; `rebirths` gives the request, not more often than it makes sense."""
+        self._rebirths[id(node)] = node
+
+    def overdue(self, now: float) -> list[Event]:
+        """Give up waiting for messages that are lost, and ask for a rebirth.
+
+        What was held of a numbered node is forgotten: it was not acknowledged and comes again. A foreign node's is given, for there is
+        no second copy.
+        """
+        events: list[Event] = []
+        for node in self._nodes.values():
+            if node.order.overdue(now):
+                held = node.order.give_up()
+                if node.numbered:
+                    node.confirmed = False
+                else:
+                    events += held
+                self.ask_rebirth(node)
+        return events
+
+    def rebirths(self, now: float) -> list[EdgeNode]:
+        """Whom to ask for a rebirth now."""
+        asked = [node.edge for node in self._rebirths.values() if node.rebirths.ask(now)]
+        self._rebirths.clear()
+        return asked
+
+
+def _device_data(node: Node, topic: Topic, message: Message, data: tuple[Columns, int]) -> tuple[int, Event]:
+    columns, index = data
+    if index in columns.faults:
+        raise PayloadError(columns.faults[index])
+    seq = int(columns.seq[index])
+    if not 0 <= seq <= 255:  # noqa: PLR2004 - Sparkplug's range
+        raise PayloadError("the message is not numbered (seq is missing or not in 0..255)")
+    return seq, DeviceData(node, topic.device_id or "", columns, index, message)
+
+
+def _unknown_node(message: Message, topic: Topic) -> Letter:
+    return Letter(
+        message,
+        UNKNOWN_NODE,
+        f"no edge node {topic.group_id}/{topic.node_id} is registered: add it to its customer's site, or correct the gateway's "
+        "group_id and node_id",
+    )
