@@ -4,6 +4,7 @@
 -- A process says which role it acts in, and can only say one that is granted here; until then its login has no rights.
 
 \set ON_ERROR_STOP on
+set client_min_messages = warning;
 \getenv migrate_password MIGRATE_PASSWORD
 \getenv ingest_password INGEST_PASSWORD
 \getenv analytics_password ANALYTICS_PASSWORD

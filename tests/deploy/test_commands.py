@@ -71,6 +71,14 @@ def _options(command: object) -> set[str]:
     return names
 
 
+def environment_of(command: object) -> set[str]:
+    """Variables that stand for options of `command` or of one below it."""
+    names = {str(parameter.envvar) for parameter in command.params if parameter.envvar}
+    if isinstance(command, TyperGroup):
+        names = names.union(*(environment_of(below) for below in command.commands.values()))
+    return names
+
+
 def in_markdown(text: str) -> Iterator[CommandLine]:
     blocks = "\n".join(BLOCK.findall(text)).replace("\\\n", " ")
     for line in [*blocks.splitlines(), *INLINE.findall(BLOCK.sub("", text))]:
@@ -118,7 +126,7 @@ def test_commands_of_the_containers_exist_and_run_something(found: Callable[[], 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_settings_that_are_named_exist(file: Path) -> None:
-    fields = {f"VIGIA_{name.upper()}" for name in Settings.model_fields}
+    fields = {f"VIGIA_{name.upper()}" for name in Settings.model_fields} | environment_of(CLI)
     named = {name for name in SETTING.findall(file.read_text(errors="replace")) if not name.startswith("VIGIA_TEST_")}
     assert named <= fields
 
