@@ -1,14 +1,14 @@
 """What has changed, told to every process that listens: PostgreSQL's NOTIFY, sent when the transaction commits."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from psycopg import AsyncConnection, OperationalError
+from psycopg import OperationalError
 
-from vigia.store.database import KEEP_ALIVE, DatabaseUnavailableError, Transaction
+from vigia.store.database import DatabaseUnavailableError, Transaction, connect
 
 Kind = Literal["telemetry", "prediction", "alarm", "work_order", "state"]
 CHANNEL = "vigia_changes"
@@ -36,22 +36,21 @@ async def listen(dsn: str) -> AsyncIterator[AsyncIterator[Change]]:
     Entering, and reading the stream, raise DatabaseUnavailableError when there is no database (any more). Changes made until the caller
     has entered anew are never told: look at everything once after entering.
     """
-    try:
-        connection = await AsyncConnection.connect(dsn, autocommit=True, application_name="vigia changes", **KEEP_ALIVE)
-    except OperationalError as error:
-        raise DatabaseUnavailableError from error
-    async with connection:
+    async with await connect(dsn, "vigia changes") as connection:
         try:
             await connection.execute(f"listen {CHANNEL}")
         except OperationalError as error:
             raise DatabaseUnavailableError from error
-        yield _changes(connection)
+        # The stream holds the connection: it must end before the connection can be closed.
+        async with aclosing(_changes(connection)) as changes:
+            yield changes
 
 
-async def _changes(connection: Transaction) -> AsyncIterator[Change]:
+async def _changes(connection: Transaction) -> AsyncGenerator[Change, None]:
     try:
-        async for notice in connection.notifies():
-            told = json.loads(notice.payload)
-            yield Change(told["kind"], told["customer_id"], told["role_id"])
+        async with aclosing(connection.notifies()) as notices:
+            async for notice in notices:
+                told = json.loads(notice.payload)
+                yield Change(told["kind"], told["customer_id"], told["role_id"])
     except OperationalError as error:
         raise DatabaseUnavailableError from error

@@ -6,17 +6,16 @@ The jobs' schema belongs to procrastinate and follows its packaged files.
 """
 
 import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from typing import LiteralString
 
 from procrastinate.schema import SchemaManager
-from psycopg import AsyncConnection, OperationalError, sql
+from psycopg import sql
 
 from vigia.store import queries
-from vigia.store.database import KEEP_ALIVE, DatabaseUnavailableError, StoreError, Transaction
+from vigia.store.database import StoreError, Transaction, connect
 
 OLDEST_SERVER = 160000
 LOCK = "select pg_advisory_lock(hashtext('vigia'), hashtext('migrate'))"
@@ -60,7 +59,7 @@ async def migrate(dsn: str) -> MigrationReport:
     Several may call at once: one works, the others wait and find it done.
     Raises MigrationError when the database is of a newer version or not ours, DatabaseUnavailableError when none answers.
     """
-    async with _connection(dsn) as connection:
+    async with await _connect(dsn) as connection:
         if connection.info.server_version < OLDEST_SERVER:
             raise MigrationError(f"PostgreSQL {connection.info.server_version // 10000} is too old; Vigía needs 16 or newer")
         await connection.execute(LOCK)
@@ -75,7 +74,7 @@ async def migrate(dsn: str) -> MigrationReport:
 
 async def status(dsn: str) -> Status:
     """What is in the database `dsn` and what `migrate` would do. Raises DatabaseUnavailableError."""
-    async with _connection(dsn) as connection:
+    async with await _connect(dsn) as connection:
         applied = await _applied(connection, "vigia")
         profile = await _profile(connection) if applied else "timescale" if await _timescale_wanted(connection, create=False) else "plain"
         done = applied or []
@@ -118,7 +117,7 @@ async def _update(connection: Transaction, applied: list[str]) -> MigrationRepor
 
 async def install_from_migrations(dsn: str) -> None:
     """Make the schema in an empty database by running every migration from the first: what an old database went through."""
-    async with _connection(dsn) as connection:
+    async with await _connect(dsn) as connection:
         profile = "timescale" if await _timescale_wanted(connection) else "plain"
         async with connection.transaction():
             await connection.execute(_text("roles.sql"))
@@ -238,13 +237,5 @@ def _text(name: str) -> LiteralString:
     return (resources.files("vigia.store") / name).read_text("utf-8")
 
 
-@asynccontextmanager
-async def _connection(dsn: str) -> AsyncIterator[Transaction]:
-    try:
-        connection = await AsyncConnection.connect(
-            dsn, autocommit=True, application_name="vigia migrate", options="-c client_min_messages=warning", **KEEP_ALIVE
-        )
-    except OperationalError as error:
-        raise DatabaseUnavailableError from error
-    async with connection:
-        yield connection
+async def _connect(dsn: str) -> Transaction:
+    return await connect(dsn, "vigia migrate", "-c client_min_messages=warning")
