@@ -1,106 +1,24 @@
 """The deployed broker: our scripts' certificates, the committed configuration, a real Mosquitto, real clients."""
 
-import os
 import queue
 import re
 import shutil
-import signal
 import socket
 import ssl
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
 import paho.mqtt.client as mqtt
 import pytest
-import yaml
+from deployed import COMPOSE, PATIENCE_S, Authority, Broker, needs_broker
 from paho.mqtt.enums import CallbackAPIVersion
 
-ROOT = Path(__file__).parents[2]
-DEPLOY = ROOT / "deploy"
-PATIENCE_S = 10.0
-MOSQUITTO = shutil.which("mosquitto")
 # Both are sent by the test itself after what must not arrive: whoever hears the mark has heard all before it.
 MARK = "spBv1.0/acme/NDATA/madrid"
 
-pytestmark = [
-    pytest.mark.skipif(MOSQUITTO is None, reason="NOT RUN: mosquitto is not on PATH, the deployed broker's rules are unproven here"),
-    pytest.mark.skipif(
-        shutil.which("openssl") is None, reason="NOT RUN: openssl is not on PATH, the deployed broker's rules are unproven here"
-    ),
-]
-
-
-class Authority:
-    """A folder of certificates made by the scripts of deploy/."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def run(self, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PKI_DIR": str(self.folder)}
-        return subprocess.run([str(DEPLOY / script), *arguments], env=environment, capture_output=True, text=True, check=False)
-
-    def make(self, *edges: tuple[str, str]) -> "Authority":
-        for done in [self.run("certificates.sh", "broker.example.com"), *(self.run("add-edge.sh", *edge) for edge in edges)]:
-            assert done.returncode == 0, done.stderr
-        return self
-
-    def credentials(self, identity: str) -> tuple[Path, Path]:
-        group, _, node = identity.partition(":")
-        stem = self.folder / "edges" / group / node / "edge" if node else self.folder / ("broker" if group == "health" else group) / group
-        return stem.with_suffix(".crt"), stem.with_suffix(".key")
-
-
-class Broker:
-    """Mosquitto with the committed configuration: only port, address and folders are replaced."""
-
-    def __init__(self, authority: Authority, folder: Path) -> None:
-        self.authority = authority
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
-        text = (DEPLOY / "mosquitto" / "mosquitto.conf").read_text()
-        text, count = re.subn(r"^listener 8883$", f"listener {self.port} 127.0.0.1", text, flags=re.MULTILINE)
-        assert count == 1
-        text = text.replace("/mosquitto/pki/", f"{authority.folder}/broker/").replace("/mosquitto/data/", f"{folder}/")
-        assert "/mosquitto/" not in text
-        if os.geteuid() == 0:
-            text += "\nuser root\n"  # else it leaves root and may not enter pytest's folder
-        self._config = folder / "mosquitto.conf"
-        self._config.write_text(text)
-        self._log = folder / "log"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        assert MOSQUITTO
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen([MOSQUITTO, "-c", str(self._config)], stdout=log, stderr=log)
-        deadline = time.monotonic() + PATIENCE_S
-        while self._process.poll() is None and time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            except ConnectionRefusedError:
-                time.sleep(0.02)
-            else:
-                return
-        pytest.fail(f"mosquitto did not start: {self._log.read_text()}")
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(PATIENCE_S)
-
-    def reload(self) -> None:
-        """What `docker compose kill -s HUP broker` does. The broker tells of it in its log."""
-        assert self._process
-        before = self._log.read_text().count("Reloading config")
-        self._process.send_signal(signal.SIGHUP)
-        deadline = time.monotonic() + PATIENCE_S
-        while self._log.read_text().count("Reloading config") == before and time.monotonic() < deadline:
-            time.sleep(0.02)
+pytestmark = needs_broker
 
 
 class Client:
@@ -340,7 +258,7 @@ def test_new_edge_is_admitted_and_a_removed_one_shut_out(tmp_path: Path) -> None
 def test_health_check_of_the_compose_file_passes_on_a_running_broker_only(broker: Broker) -> None:
     if shutil.which("mosquitto_sub") is None:
         pytest.skip("NOT RUN: mosquitto_sub is not on PATH (Debian: mosquitto-clients)")
-    _, *command = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["broker"]["healthcheck"]["test"]
+    _, *command = COMPOSE["services"]["broker"]["healthcheck"]["test"]
     command = [word.replace("$$", "$").replace("/mosquitto/pki", f"{broker.authority.folder}/broker") for word in command]
     command[command.index("8883")] = str(broker.port)
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0

@@ -1,0 +1,124 @@
+"""What a server runs, without its containers: the broker with its configuration and certificates, the database with its logins."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from psycopg.conninfo import make_conninfo
+
+from vigia.store import embedded_programs
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SCRIPT = DEPLOY / "database" / "logins.sql"
+PASSWORDS = {name: f"pass-of-{name}" for name in COMPOSE["services"]["database"]["environment"] if name.endswith("_PASSWORD")}
+PATIENCE_S = 10.0
+MOSQUITTO = shutil.which("mosquitto")
+
+needs_broker = [
+    pytest.mark.skipif(MOSQUITTO is None, reason="NOT RUN: mosquitto is not on PATH, the deployed broker's rules are unproven here"),
+    pytest.mark.skipif(
+        shutil.which("openssl") is None, reason="NOT RUN: openssl is not on PATH, the deployed broker's rules are unproven here"
+    ),
+]
+
+
+class Authority:
+    """A folder of certificates made by the scripts of deploy/."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PKI_DIR": str(self.folder)}
+        return subprocess.run([str(DEPLOY / script), *arguments], env=environment, capture_output=True, text=True, check=False)
+
+    def make(self, *edges: tuple[str, str]) -> "Authority":
+        for done in [self.run("certificates.sh", "broker.example.com"), *(self.run("add-edge.sh", *edge) for edge in edges)]:
+            assert done.returncode == 0, done.stderr
+        return self
+
+    def credentials(self, identity: str) -> tuple[Path, Path]:
+        group, _, node = identity.partition(":")
+        stem = self.folder / "edges" / group / node / "edge" if node else self.folder / ("broker" if group == "health" else group) / group
+        return stem.with_suffix(".crt"), stem.with_suffix(".key")
+
+
+class Broker:
+    """Mosquitto with the committed configuration: only port, address and folders are replaced."""
+
+    def __init__(self, authority: Authority, folder: Path) -> None:
+        self.authority = authority
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        text = (DEPLOY / "mosquitto" / "mosquitto.conf").read_text()
+        text, count = re.subn(r"^listener 8883$", f"listener {self.port} 127.0.0.1", text, flags=re.MULTILINE)
+        assert count == 1
+        text = text.replace("/mosquitto/pki/", f"{authority.folder}/broker/").replace("/mosquitto/data/", f"{folder}/")
+        assert "/mosquitto/" not in text
+        if os.geteuid() == 0:
+            text += "\nuser root\n"  # else it leaves root and may not enter pytest's folder
+        self._config = folder / "mosquitto.conf"
+        self._config.write_text(text)
+        self._log = folder / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        assert MOSQUITTO
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen([MOSQUITTO, "-c", str(self._config)], stdout=log, stderr=log)
+        deadline = time.monotonic() + PATIENCE_S
+        while self._process.poll() is None and time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            except ConnectionRefusedError:
+                time.sleep(0.02)
+            else:
+                return
+        pytest.fail(f"mosquitto did not start: {self._log.read_text()}")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(PATIENCE_S)
+
+    def reload(self) -> None:
+        """What `docker compose kill -s HUP broker` does. The broker tells of it in its log."""
+        assert self._process
+        before = self._log.read_text().count("Reloading config")
+        self._process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + PATIENCE_S
+        while self._log.read_text().count("Reloading config") == before and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+
+def psql() -> str:
+    bundled = embedded_programs.find(Path("/nowhere")).folder / "psql"
+    found = str(bundled) if bundled.exists() else shutil.which("psql")
+    if found is None:
+        pytest.skip("NOT RUN: no psql is installed")
+    return found
+
+
+def run_script(dsn: str) -> None:
+    done = subprocess.run(
+        [psql(), "--no-psqlrc", "--dbname", dsn, "--file", str(SCRIPT)],
+        env={**os.environ, **PASSWORDS},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def as_user(dsn: str, user: str) -> str:
+    return make_conninfo(dsn, user=user, password=PASSWORDS[f"{user.upper()}_PASSWORD"])
