@@ -97,6 +97,10 @@ class Language:
         """Day and month, for an axis."""
         return format_date(at.astimezone(ZoneInfo(zone)).date(), "d MMM", locale=self.locale)
 
+    def month(self, at: datetime) -> str:
+        """The month and year of a moment in UTC."""
+        return format_date(at.date(), "LLLL y", locale=self.locale)
+
     def clock(self, at: datetime, zone: str) -> str:
         """The time of day."""
         return format_time(at.astimezone(ZoneInfo(zone)).timetz(), "HH:mm", locale=self.locale)

@@ -321,8 +321,3 @@ async def order_events(tx: Transaction, work_order_id: int) -> list[OrderEventRo
 async def avoided(tx: Transaction, since: datetime, until: datetime, customer_id: int | None = None) -> AvoidedRow:
     """What predictions came to between `since` and `until`."""
     return await queries.first(tx, "page_avoided", AvoidedRow, since=since, until=until, customer_id=customer_id) or AvoidedRow(0, 0, 0)
-
-
-async def tick_step(tx: Transaction, work_order_id: int, position: int, technician_id: int, done_at: datetime | None) -> bool:
-    """Mark a step done at `done_at`, or open again; False if the technician is not booked for that unfinished order."""
-    return await queries.execute(tx, "page_tick_step", work_order_id=work_order_id, position=position, technician_id=technician_id, done_at=done_at) == 1

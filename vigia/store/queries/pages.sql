@@ -183,10 +183,3 @@ select count(*) filter (where w.verdict = 'confirmed' and w.kind = 'predictive' 
 from failure_case k left join work_order w using (failure_case_id)
 where (%(customer_id)s::int is null or k.customer_id = %(customer_id)s) and k.opened_at < %(until)s
   and coalesce(k.closed_at, %(until)s) >= %(since)s;
-
--- name: page_tick_step
--- Mark a step of an unfinished order done (or not yet); only the technician who is booked for it.
-update work_order_step set done_at = %(done_at)s
-where work_order_id = %(work_order_id)s and position = %(position)s
-  and exists (select from work_order w join visit v using (work_order_id)
-              where w.work_order_id = %(work_order_id)s and w.finished_at is null and v.finished_at is null and v.technician_id = %(technician_id)s);
