@@ -20,7 +20,6 @@ from vigia.store.database import (
 from vigia.store.embedded import EmbeddedPostgres
 from vigia.store.migrate import migrate
 
-
 END_OTHERS = "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and datname = current_database()"
 
 

@@ -173,6 +173,8 @@ class EmbeddedPostgres:
         for folder in (self.folder / "log", self.folder / "run"):
             programs.own_folder(folder)
         # Made aside and renamed when whole: a kill in the middle leaves nothing that looks like a cluster.
+        for half in self.folder.glob("new-*"):
+            programs.remove_folder(half)
         new = Path(tempfile.mkdtemp(prefix="new-", dir=self.folder))
         try:
             programs.own_folder(new)
