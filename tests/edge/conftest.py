@@ -14,11 +14,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from edge_harness import Gateway, Host
 
 
-@pytest.fixture(params=["mosquitto", "amqtt"])
+@pytest.fixture
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningBroker]:
-    if request.param == "mosquitto" and not shutil.which("mosquitto"):
+    """The broker that is installed, or the one a test is parametrised with."""
+    kind: str = getattr(request, "param", "")
+    if kind == "mosquitto" and not shutil.which("mosquitto"):
         pytest.skip("mosquitto is not installed")
-    with running_broker(tmp_path / "broker", request.param) as running:
+    with running_broker(tmp_path / "broker", kind) as running:
         yield running
 
 

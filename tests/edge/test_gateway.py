@@ -13,6 +13,7 @@ from vigia.sparkplug.session import bd_seq_of
 from vigia.sparkplug.topics import MessageType
 from vigia.supervisor.broker import RunningBroker
 
+on_both_brokers = pytest.mark.parametrize("broker", ["mosquitto", "amqtt"], indirect=True)
 BIRTHS = [MessageType.NBIRTH, MessageType.DBIRTH, MessageType.DBIRTH]
 
 
@@ -32,6 +33,7 @@ def expect(host: Host, rows: set[tuple[str, str, int, object]]) -> None:
     assert len(host.rows) == len(rows), "rows under two numbers"
 
 
+@on_both_brokers
 def test_it_is_born_with_its_devices_before_their_data(gateway: Gateway, host: Host) -> None:
     fly(gateway)
     gateway.start()
@@ -71,6 +73,7 @@ def test_a_tick_is_on_the_wire_at_once(gateway: Gateway, host: Host) -> None:
     assert sorted(took)[len(took) // 2] < 0.05
 
 
+@on_both_brokers
 def test_a_device_dies_and_comes_with_its_engine(gateway: Gateway, host: Host) -> None:
     gateway.install("L", "ESN-1", 1, 0)
     gateway.start()
@@ -110,6 +113,7 @@ def test_it_announces_its_death_when_stopped_and_a_new_session_next_time(gateway
     assert [bd_seq_of(payload) for payload in host.payloads(MessageType.NBIRTH)] == [0, 1]
 
 
+@on_both_brokers
 def test_the_broker_announces_its_death_when_it_is_killed(gateway: Gateway, host: Host) -> None:
     gateway.start()
     wait_for(lambda: MessageType.NBIRTH in host.types)
@@ -118,6 +122,7 @@ def test_the_broker_announces_its_death_when_it_is_killed(gateway: Gateway, host
     assert bd_seq_of(host.payloads(MessageType.NDEATH)[0]) == bd_seq_of(host.payloads(MessageType.NBIRTH)[0])
 
 
+@on_both_brokers
 def test_a_rebirth_repeats_all_births_in_the_same_session(gateway: Gateway, host: Host) -> None:
     fly(gateway)
     gateway.start()
@@ -148,6 +153,7 @@ def test_it_is_silent_until_the_host_is_online_and_then_sends_what_waited(gatewa
     host.stop()
 
 
+@on_both_brokers
 @pytest.mark.parametrize("leave", [Host.stop, Host.vanish])
 def test_it_ends_its_session_when_the_host_leaves(gateway: Gateway, broker: RunningBroker, leave: object) -> None:
     fly(gateway)
@@ -174,6 +180,7 @@ def test_it_ends_its_session_when_the_host_leaves(gateway: Gateway, broker: Runn
     second.stop()
 
 
+@on_both_brokers
 def test_what_is_not_acknowledged_is_sent_again_as_history(gateway: Gateway, host: Host) -> None:
     fly(gateway)
     host.losing = lambda number: number[1] in (3, 4, 7) and not missed[number[1]].append(number) and len(missed[number[1]]) == 1
@@ -223,6 +230,7 @@ def test_the_heartbeat_tells_the_newest_number(gateway: Gateway, host: Host) -> 
     assert host.payloads(MessageType.NDATA)[0].metrics[0].value == 6
 
 
+@on_both_brokers
 def test_killing_it_at_any_moment_loses_and_doubles_nothing(gateway: Gateway, host: Host) -> None:
     dice = random.Random(20260101)  # noqa: S311 - no secret
     fly(gateway)
@@ -249,6 +257,7 @@ def test_killing_it_at_any_moment_loses_and_doubles_nothing(gateway: Gateway, ho
     assert sorted(eseq for _, eseq in host.batches) == list(range(1, gateway.status.newest + 1))
 
 
+@on_both_brokers
 def test_killing_the_broker_loses_nothing(gateway: Gateway, host: Host, broker: RunningBroker) -> None:
     fly(gateway)
     gateway.start()
