@@ -69,18 +69,23 @@ def empty_dsn(server_dsn: str) -> Iterator[str]:
 @pytest.fixture
 def timescale_empty_dsn() -> Iterator[str]:
     """A fresh database without any schema on the server with TimescaleDB."""
-    server = os.environ.get(TIMESCALE)
-    if not server:
-        pytest.skip(f"NOT RUN ON TIMESCALEDB: set {TIMESCALE} to a superuser's DSN of a server that has it")
-    with _fresh_database(server, None) as made:
+    with _fresh_database(_timescale_server(), None) as made:
         yield made
 
 
 @pytest.fixture
-def timescale_dsn(timescale_empty_dsn: str) -> str:
+def timescale_dsn() -> Iterator[str]:
     """A fresh, migrated, empty database with the TimescaleDB profile. Mark the test `timescale`."""
-    asyncio.run(migrate(timescale_empty_dsn))
-    return timescale_empty_dsn
+    with _fresh_database(_timescale_server(), None) as made:
+        asyncio.run(migrate(made))
+        yield made
+
+
+def _timescale_server() -> str:
+    server = os.environ.get(TIMESCALE)
+    if not server:
+        pytest.skip(f"NOT RUN ON TIMESCALEDB: set {TIMESCALE} to a superuser's DSN of a server that has it")
+    return server
 
 
 @pytest.fixture(params=["plain", pytest.param("timescale", marks=pytest.mark.timescale)])

@@ -218,13 +218,15 @@ async def _sizes(connection: Transaction, profile: str) -> dict[str, int]:
 
 def _migrations(profile: str) -> list[_Migration]:
     scripts: dict[str, list[str]] = {}
-    for name, text in sorted(_migration_files()):
+    for name, text in _migration_files():
         found = re.fullmatch(r"(\d{4}_\w+)(?:\.(plain|timescale))?\.sql", name)
         if found is None:
             raise MigrationError(f"the migration {name} is not named NNNN_name[.plain|.timescale].sql")
-        if found[2] in (None, profile):
+        if found[2] == profile:
+            scripts.setdefault(found[1], []).insert(0, text)
+        elif found[2] is None:
             scripts.setdefault(found[1], []).append(text)
-    return [_Migration(name, tuple(texts)) for name, texts in scripts.items()]
+    return [_Migration(name, tuple(texts)) for name, texts in sorted(scripts.items())]
 
 
 def _migration_files() -> Iterator[tuple[str, str]]:
