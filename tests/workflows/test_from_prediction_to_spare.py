@@ -204,6 +204,17 @@ async def test_an_order_that_proved_wrong_leaves_the_machine_where_it_is(plant: 
     ]
 
 
+async def test_after_a_prediction_that_proved_wrong_a_person_looks_before_the_next_visit(plant: Plant) -> None:
+    await finish(plant, await started(plant), 110, WorkReport("wrong"))
+    await plant.predict(1, 111, 0.8)
+    again = await plant.predict(1, 112, 0.8)
+    async with plant.service.transaction() as tx:
+        case_id = await handle_prediction(tx, again)
+        assert case_id is not None
+        await case_to_work_order.handle(tx, case_id, Autonomy.AUTO, at(112))
+    assert await plant.rows("select state from work_order order by work_order_id") == [("closed",), ("draft",)]
+
+
 async def test_a_prediction_made_before_the_swap_but_handled_after_it_raises_nothing(plant: Plant) -> None:
     order_id = await started(plant)
     late = await plant.predict(1, 108, 0.9)

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from vigia.store import jobs as stored_jobs
+from vigia.store.database import DatabaseUnavailableError
 from vigia.workflows.jobs import defer
 
 if TYPE_CHECKING:
@@ -157,6 +158,12 @@ async def test_a_job_that_can_never_succeed_is_given_up_and_the_next_one_runs(pl
     async with plant.service.transaction() as tx:
         assert await stored_jobs.failed(tx) == 1
     assert await plant.value("select category from state_interval") == "up"
+
+
+async def test_a_worker_that_finds_no_database_says_so_and_can_try_again() -> None:
+    with pytest.raises(DatabaseUnavailableError):
+        async with stored_jobs.pool("postgresql://nobody@127.0.0.1:1/none", 1):
+            pass
 
 
 async def test_sigterm_stops_within_five_seconds(dsn: str) -> None:

@@ -121,6 +121,11 @@ def advance(state: State, to: State) -> State:
     return to
 
 
+def autonomy_after(stage: Autonomy, *, proved_wrong: bool) -> Autonomy:
+    """How far the next prediction for a machine goes: once one proved wrong there, a person looks before a technician travels again."""
+    return Autonomy.DRAFT if proved_wrong and stage is Autonomy.AUTO else stage
+
+
 def work_order_for(case: FailureCase, contract: Contract, autonomy: Autonomy, predicted: Priority, now: datetime) -> NewWorkOrder | None:
     """The order `contract` promises for `case`, or None if none is due.
 

@@ -89,6 +89,12 @@ async def exists_for_case(tx: Transaction, failure_case_id: int) -> bool:
     return found
 
 
+async def proved_wrong(tx: Transaction, asset_id: int, failure_mode: str) -> bool:
+    """Whether a technician once found nothing of that failure mode on this machine."""
+    found: bool = await queries.value(tx, "work_order_proved_wrong", asset_id=asset_id, failure_mode=failure_mode)
+    return found
+
+
 async def raise_order(tx: Transaction, case: FailureCase, new: NewWorkOrder, reason: Mapping[str, object], at: datetime) -> int | None:
     """Raise the order with its steps; its id, or None if one is open for the asset and failure mode."""
     work_order_id: int | None = await queries.value(

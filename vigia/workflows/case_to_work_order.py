@@ -24,7 +24,8 @@ async def handle(tx: Transaction, failure_case_id: int, autonomy: Autonomy, now:
     if case is None or contract is None or await work_orders.exists_for_case(tx, failure_case_id):
         return None
     priority, reason = await _reason(tx, case)
-    new = rules.work_order_for(case, contract, autonomy, priority, now)
+    stage = rules.autonomy_after(autonomy, proved_wrong=await work_orders.proved_wrong(tx, case.asset_id, case.failure_mode))
+    new = rules.work_order_for(case, contract, stage, priority, now)
     work_order_id = None if new is None else await work_orders.raise_order(tx, case, new, reason, now)
     if new is None or work_order_id is None:
         return None

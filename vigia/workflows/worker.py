@@ -23,7 +23,8 @@ from procrastinate.worker import Worker
 from vigia.domain.errors import DomainError
 from vigia.domain.work_orders import Autonomy
 from vigia.store import fleet
-from vigia.store.database import KEEP_ALIVE, Database, DatabaseUnavailableError, Transaction, TransactionConflictError
+from vigia.store import jobs as stored_jobs
+from vigia.store.database import Database, DatabaseUnavailableError, Transaction, TransactionConflictError
 from vigia.workflows import case_to_work_order, dispatch_day, finding_to_alarm, record_state, shelve_alarm
 from vigia.workflows.jobs import QUEUE, TaskName
 
@@ -34,7 +35,7 @@ HEARTBEAT_S = 1.0
 STALLED_S = 5.0
 POLLING_S = 0.2
 HOUSEKEEPING_S = 30.0
-GRACE_S = 3.0
+GRACE_S = 2.0
 _LONGEST_PAUSE_S = 5.0
 
 
@@ -85,11 +86,18 @@ async def run(config: WorkerConfig) -> None:
             try:
                 await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                for task in (working, waiting):
-                    task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await working
+                waiting.cancel()
+                await _ended(working)
     log.info("worker stopped")
+
+
+async def _ended(working: asyncio.Task[None]) -> None:
+    """Cancel until it ends: until Python 3.12 a wait that is over at the same moment swallows a cancellation."""
+    while not working.done():
+        working.cancel()
+        await asyncio.wait({working}, timeout=GRACE_S + 0.5)
+    with contextlib.suppress(asyncio.CancelledError):
+        working.result()
 
 
 async def _work(config: WorkerConfig, database: Database) -> None:
@@ -106,19 +114,10 @@ async def _work(config: WorkerConfig, database: Database) -> None:
 async def _serve(config: WorkerConfig, database: Database) -> None:
     """Work until the database goes away (returns or raises) or the task is cancelled."""
     running = _Running()
-    # Taking and reporting a job need not reach the disk: after a power cut the job runs again, and its workflow absorbs that.
-    options = "-c role=vigia_service -c search_path=jobs,vigia,public -c timezone=UTC -c synchronous_commit=off"
-    connector = PsycopgConnector(
-        conninfo=config.dsn,
-        min_size=1,
-        max_size=config.concurrency + 3,
-        timeout=5.0,
-        kwargs={**KEEP_ALIVE, "options": options, "application_name": "vigia_worker"},
-    )
-    app = App(connector=connector)
+    app = App(connector=PsycopgConnector())
     for name, function in _tasks(config, database).items():
         app.task(name=name, queue=QUEUE, retry=_TryAgain())(function)
-    async with app.open_async():
+    async with stored_jobs.pool(config.dsn, config.concurrency + 3) as pool, app.open_async(pool):
         beside = [asyncio.create_task(_rescue(app, running)), asyncio.create_task(_keep_house(database))]
         log.info("worker ready")
         try:

@@ -75,3 +75,6 @@ where work_order_id = %(work_order_id)s and finished_at is null
 
 -- name: work_order_end
 update work_order set finished_at = %(at)s where work_order_id = %(work_order_id)s and finished_at is null
+
+-- name: work_order_proved_wrong
+select exists (select from work_order where asset_id = %(asset_id)s and failure_mode = %(failure_mode)s and verdict = 'wrong')
