@@ -5,12 +5,11 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import groupby
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 
 from vigia.ingest.births import DeviceTable, table
-from vigia.ingest.broker import Host
 from vigia.ingest.commands import acknowledgement, rebirth
 from vigia.ingest.config import Limits
 from vigia.ingest.events import DeviceBirth, DeviceData, DeviceDeath, Event, Letter, NodeBirth, NodeDeath
@@ -31,14 +30,26 @@ KNOW_EVERY_S = 2.0
 MOST_REMEMBERED = 10_000
 REFUSED = "refused by the database"
 FAULTY = "internal error"
-Given = TypeVar("Given")
 Done = TypeVar("Done")
+
+
+class Outlet(Protocol):
+    """What the pipeline wants of the broker's side; `Host` is one."""
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Send a command if a broker is there."""
+
+    def pause(self) -> None:
+        """Let the edges keep their data."""
+
+    def resume(self) -> None:
+        """Let them send it."""
 
 
 class Pipeline:
     """The writing side. One task runs `run`; `finish` lets it write what waits and end."""
 
-    def __init__(self, inbox: Inbox, host: Host, store: Store, limits: Limits) -> None:
+    def __init__(self, inbox: Inbox, host: Outlet, store: Store, limits: Limits) -> None:
         self._inbox = inbox
         self._host = host
         self._store = store
@@ -51,7 +62,7 @@ class Pipeline:
 
     async def run(self) -> None:
         """Work until cancelled, or until `finish` and an empty queue."""
-        await self._know()
+        await self.know()
         rows = 0
         while True:
             busy = rows >= self._limits.busy_rows and len(self._inbox) > 0
@@ -60,21 +71,22 @@ class Pipeline:
             waiting = await self._inbox.wait(0.0 if self._finishing else IDLE_S)
             if self._finishing and not waiting:
                 return
-            rows = await self._flush()
+            rows = await self.flush()
 
     def finish(self) -> None:
         """Nothing more will come."""
         self._finishing = True
 
-    async def _know(self) -> None:
+    async def know(self) -> None:
+        """Learn which edge nodes are registered."""
         self._sessions.know(await self._persist(self._store.edge_nodes))
         self._known_at = time.monotonic()
 
-    async def _flush(self) -> int:
+    async def flush(self) -> int:
         """Write what waits now; the number of rows stored."""
         messages = self._inbox.take()
         if time.monotonic() >= self._known_at + KNOW_EVERY_S and not all(self._sessions.knows(message.topic) for message in messages):
-            await self._know()
+            await self.know()
         events = self._sessions.overdue(time.monotonic())
         events += self._sessions.take(messages, time.monotonic())
         rows = 0

@@ -2,8 +2,11 @@
 
 import asyncio
 
+import numpy as np
 import structlog
 
+from vigia.analytics import detectors
+from vigia.analytics.kernels import rollup
 from vigia.ingest.broker import Host
 from vigia.ingest.config import IngestConfig
 from vigia.ingest.inbox import Inbox
@@ -26,11 +29,19 @@ async def run(config: IngestConfig) -> None:
         host = Host(config.broker, config.host_id, inbox.put)
         store = Store(database)
         await store.check()
+        await asyncio.to_thread(_warm_up)
         await host.connect()
         try:
             await _work(config, host, Pipeline(inbox, host, store, config.limits))
         finally:
             await host.leave()
+
+
+def _warm_up() -> None:
+    """Compile the kernels before anyone waits for them."""
+    one = np.zeros(1, np.int64)
+    rollup.by_minute(rollup.Readings(one.astype(np.int32), one, np.zeros(1), np.ones(1, np.bool_)))
+    detectors.score(detectors.new_state(1), detectors.Readings(one, one, np.zeros(1), one))
 
 
 async def _work(config: IngestConfig, host: Host, pipeline: Pipeline) -> None:

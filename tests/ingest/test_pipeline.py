@@ -1,0 +1,247 @@
+"""What arrives is stored once and acknowledged after the commit; what cannot be used is set aside with its reason."""
+
+import asyncio
+import json
+
+import psycopg
+from ingest_harness import HOUR_MS, START_MS, Edge, Line, check_all_stored_once, letters, line, query, stored
+
+from vigia.ingest.inbox import Message
+from vigia.sparkplug.datatypes import DataType
+from vigia.sparkplug.payload import Metric
+
+
+async def test_a_batch_is_stored_and_acknowledged(wire: Line, edge: Edge, seeded: str) -> None:
+    await wire.hear(*edge.born(), edge.data("R1", 1), edge.data("R2", 1))
+    check_all_stored_once(seeded, edge)
+    assert wire.host.acknowledged == 2
+    assert wire.host.published[-1][0] == "spBv1.0/acme/NCMD/acme-one"
+
+
+async def test_a_batch_seen_twice_is_stored_once_and_acknowledged_again(wire: Line, edge: Edge, seeded: str) -> None:
+    await wire.hear(*edge.born(), edge.data("R1", 1), edge.data("R1", 1, eseq=1, historical=True))
+    wire.host.published.clear()
+    await wire.hear(edge.data("R1", 1, eseq=1, historical=True))
+    check_all_stored_once(seeded, edge)
+    assert wire.host.acknowledged == 1
+
+
+async def test_the_watermark_stops_at_a_hole_and_passes_when_it_is_filled(wire: Line, edge: Edge, seeded: str) -> None:
+    await wire.hear(*edge.born(), *(edge.data("R1", hour, eseq=hour) for hour in (1, 2, 5, 6)))
+    assert wire.host.acknowledged == 2
+    assert query(seeded, "select hole::text from ledger_hole") == [("[3,5)",)]
+    await wire.hear(edge.data("R1", 4, eseq=4), edge.data("R1", 3, eseq=3))
+    assert wire.host.acknowledged == 6
+    check_all_stored_once(seeded, edge)
+
+
+async def test_two_edges_may_interleave(wire: Line, edge: Edge, seeded: str) -> None:
+    other = Edge(node="acme-two")
+    births = zip(edge.born(), [other.node_birth(), other.device_birth("R1", "SN-3"), other.device_birth("R2", "SN-4")], strict=True)
+    await wire.hear(*(message for pair in births for message in pair))
+    data = [(edge.data("R1", hour), other.data("R2", hour)) for hour in range(1, 6)]
+    await wire.hear(*(message for pair in data for message in pair))
+    check_all_stored_once(seeded, edge, other)
+    assert {topic for topic, _ in wire.host.published} == {"spBv1.0/acme/NCMD/acme-one", "spBv1.0/acme/NCMD/acme-two"}
+
+
+async def test_a_new_epoch_numbers_anew_and_the_old_tail_is_not_forgotten(wire: Line, edge: Edge, seeded: str) -> None:
+    await wire.hear(*edge.born(), edge.data("R1", 1))
+    edge.eseq = 3
+    await wire.hear(edge.heartbeat())
+    edge.epoch, edge.eseq = 8, 0
+    await wire.hear(*edge.born(), edge.data("R1", 2))
+    assert query(seeded, "select epoch, hole::text from ledger_hole") == [(7, "[2,4)")]
+    assert query(seeded, "select epoch, newest_eseq from edge_node where node_id = 'acme-one'") == [(8, 1)]
+
+
+async def test_data_before_birth_is_not_acknowledged_but_asked_again(wire: Line, edge: Edge, seeded: str) -> None:
+    edge.serials["R1"] = "SN-R1"
+    await wire.hear(edge.data("R1", 1))
+    assert (wire.host.rebirths, wire.host.acknowledged, stored(seeded)) == (1, None, [])
+    await wire.hear(*edge.born(), edge.data("R1", 1, eseq=1, historical=True))
+    check_all_stored_once(seeded, edge)
+
+
+async def test_a_new_connection_to_the_broker_trusts_no_earlier_birth(wire: Line, edge: Edge, seeded: str) -> None:
+    await wire.hear(*edge.born())
+    edge.session = 2
+    await wire.hear(edge.data("R1", 1))
+    assert (wire.host.rebirths, stored(seeded)) == (1, [])
+
+
+async def test_messages_out_of_order_are_put_back_in_order(wire: Line, edge: Edge, seeded: str) -> None:
+    await wire.hear(*edge.born())
+    first, second, third = (edge.data("R1", hour) for hour in (1, 2, 3))
+    await wire.hear_one_by_one(third, second, first)
+    check_all_stored_once(seeded, edge)
+    assert wire.host.rebirths == 0
+
+
+async def test_a_lost_message_leads_to_a_rebirth_and_nothing_is_guessed(wire: Line, edge: Edge, seeded: str) -> None:
+    await wire.hear(*edge.born())
+    edge.device_birth("R1", "SN-new", START_MS + HOUR_MS)  # lost: what follows is another machine's
+    await wire.hear(edge.data("R1", 2))
+    edge.sent.clear()
+    while wire.host.rebirths == 0:
+        await wire.pipeline.flush()
+    assert stored(seeded) == []
+    edge.serials["R1"] = "SN-new"
+    await wire.hear(edge.node_birth(), edge.device_birth("R1", "SN-new", START_MS + HOUR_MS), edge.data("R1", 2, eseq=1, historical=True))
+    check_all_stored_once(seeded, edge)
+
+
+async def test_an_unknown_alias_is_asked_for_once_and_then_set_aside(wire: Line, edge: Edge, seeded: str) -> None:
+    def message(eseq: int) -> Message:
+        edge.sent.add(("SN-R1", "T50", START_MS, 501.0))
+        known = Metric(None, edge.aliases("R1")["T50"], START_MS, DataType.DOUBLE, 501.0)
+        return edge.raw("R1", [known, Metric(None, 77, START_MS, DataType.DOUBLE, 1.0)], eseq)
+
+    await wire.hear(*edge.born(), message(1))
+    assert (wire.host.rebirths, wire.host.acknowledged, stored(seeded)) == (1, 0, [])
+    await wire.hear(*edge.born(), message(1))
+    assert wire.host.acknowledged == 1
+    check_all_stored_once(seeded, edge)
+    assert letters(seeded) == [("alias of no birth", "in no birth of this device: alias 77")]
+
+
+async def test_good_metrics_beside_bad_ones_are_stored(wire: Line, edge: Edge, seeded: str) -> None:
+    alias = edge.aliases("R1")
+    late = 4_102_444_800_000  # 2100
+    bad = [
+        Metric(None, alias["T50"], START_MS, DataType.DOUBLE, 500.0),
+        Metric(None, alias["T50"], late, DataType.DOUBLE, 500.0),
+        Metric(None, alias["T50"], 1000, DataType.DOUBLE, 500.0),
+        Metric(None, alias["Ps30"], START_MS, DataType.STRING, "hot"),
+        Metric(None, alias["cycle"], START_MS, DataType.DOUBLE, 1.5),
+    ]
+    await wire.hear(*edge.born(), edge.raw("R1", bad))
+    assert stored(seeded) == [("SN-R1", "T50", START_MS, 500.0)]
+    assert letters(seeded) == [
+        ("metrics set aside", "2 x timestamp outside 2000..2100; 2 x value does not fit the data type of the birth"),
+    ]
+    assert wire.host.acknowledged == 1
+
+
+async def test_what_is_no_number_is_stored_as_bad(wire: Line, edge: Edge, seeded: str) -> None:
+    alias = edge.aliases("R1")["T50"]
+    values = [float("nan"), float("inf"), None, 1e300, 1.0]
+    metrics = [Metric(None, alias, START_MS + i, DataType.DOUBLE, value) for i, value in enumerate(values)]
+    metrics.append(Metric(None, alias, START_MS + 9, DataType.DOUBLE, 2.0, properties={"Quality": 500}))
+    await wire.hear(*edge.born(), edge.raw("R1", metrics))
+    rows = query(seeded, "select value, quality from telemetry order by ts")
+    assert rows == [(None, 2), (None, 2), (None, 0), (1e300, 2), (1.0, 0), (2.0, 1)]
+    assert query(seeded, "select count, sum, min, max from telemetry_1m") == [(1, 1.0, 1.0, 1.0)]
+
+
+async def test_negative_integers_survive_the_wire(wire: Line, edge: Edge, seeded: str) -> None:
+    await wire.hear(*edge.born(), edge.data("R1", 1, state=-1, cycle=-2))
+    assert stored(seeded) == [("SN-R1", "cycle", START_MS + HOUR_MS, -2.0), ("SN-R1", "state", START_MS + HOUR_MS, -1.0)]
+
+
+async def test_rubbish_is_set_aside_once_and_spoils_nothing(wire: Line, edge: Edge, seeded: str) -> None:
+    rubbish = Message("spBv1.0/acme/DDATA/acme-one/R1", b"\xff\xffrubbish", 1)
+    strange = Message("spBv1.0/acme/WHAT/acme-one", b"", 1)
+    await wire.hear(*edge.born(), edge.data("R1", 1), rubbish, strange, edge.data("R1", 2), rubbish)
+    check_all_stored_once(seeded, edge)
+    assert [reason for reason, _ in letters(seeded)] == ["unreadable payload", "not a Sparkplug topic"]
+
+
+async def test_an_unregistered_node_gets_one_letter_with_the_remedy(wire: Line, seeded: str) -> None:
+    stranger = Edge(node="nobody")
+    await wire.hear(*stranger.born(), stranger.data("R1", 1))
+    await wire.hear(stranger.data("R1", 2))
+    found = letters(seeded)
+    assert {reason for reason, _ in found} == {"unknown edge node"}
+    assert "acme/nobody is registered: add it" in str(found[0][1])
+    assert len(found) == 4  # NBIRTH, two DBIRTH, DDATA: one a topic
+
+
+async def test_an_unknown_device_does_not_block_the_others(wire: Line, edge: Edge, seeded: str) -> None:
+    await wire.hear(*edge.born("R1"), edge.device_birth("R9", "SN-9"))
+    await wire.hear(edge.data("R9", 1), edge.data("R1", 1), edge.data("R9", 1, eseq=1))
+    assert wire.host.acknowledged == 2
+    assert {serial for serial, *_ in stored(seeded)} == {"SN-R1"}
+    assert [reason for reason, _ in letters(seeded)] == ["unknown device", "unknown device"]
+    assert query(seeded, "select eseqs::text, reason from tombstone") == [("[1,2)", "unknown device")]
+
+
+async def test_values_that_the_database_refuses_do_not_block_the_others(wire: Line, edge: Edge, seeded: str) -> None:
+    trap = """
+    create function trap() returns trigger language plpgsql as $$ begin
+        if exists (select from new_rows where value = 13) then raise exception 'cannot keep 13' using errcode = '22000'; end if;
+        return null;
+    end $$;
+    """
+    with psycopg.connect(seeded, options="-c search_path=vigia") as connection:
+        connection.execute(trap)
+        connection.execute(
+            "create trigger trap after insert on telemetry referencing new table as new_rows for each statement execute function trap()"
+        )
+    await wire.hear(*edge.born(), edge.data("R1", 1), edge.data("R1", 2, T50=13.0), edge.data("R1", 3))
+    edge.sent = {row for row in edge.sent if row[3] != 13.0}
+    check_all_stored_once(seeded, edge)
+    assert wire.host.acknowledged == 3
+    assert letters(seeded) == [("refused by the database", "cannot keep 13")]
+
+
+async def test_a_tombstone_explains_a_hole(wire: Line, edge: Edge, seeded: str) -> None:
+    await wire.hear(*edge.born(), edge.data("R1", 1), edge.data("R1", 4, eseq=4))
+    await wire.hear(edge.tombstone(json.dumps({"epoch": 7, "from": 2, "to": 3, "reason": "disk full"})))
+    assert wire.host.acknowledged == 4
+    check_all_stored_once(seeded, edge)
+    await wire.hear(edge.tombstone("{}"))
+    assert letters(seeded)[0][0] == "unreadable tombstone"
+
+
+async def test_a_heartbeat_shows_a_lost_tail(wire: Line, edge: Edge, seeded: str) -> None:
+    await wire.hear(*edge.born(), edge.data("R1", 1))
+    edge.eseq = 3
+    await wire.hear(edge.heartbeat())
+    assert query(seeded, "select hole::text from ledger_hole") == [("[2,4)",)]
+    assert wire.host.acknowledged == 1
+
+
+async def test_a_foreign_node_is_stored_without_ledger_births_included(wire: Line, seeded: str) -> None:
+    foreign = Edge(numbered=False)
+    await wire.hear(foreign.node_birth(), foreign.device_birth("R1", None, START_MS))
+    assert {(serial, name) for serial, name, *_ in stored(seeded)} == {("R1 (device)", name) for name in ("state", "cycle", "T50", "Ps30")}
+    foreign.serials["R1"] = "R1 (device)"
+    await wire.hear(foreign.data("R1", 1, T50=500.0))
+    assert ("R1 (device)", "T50", START_MS + HOUR_MS, 500.0) in stored(seeded)
+    assert query(seeded, "select * from ledger") == []
+
+
+async def test_death_and_birth_say_who_is_online(wire: Line, edge: Edge, seeded: str) -> None:
+    await wire.hear(*edge.born(), edge.data("R1", 1))
+    await wire.hear(edge.node_death(bd_seq=5))
+    assert query(seeded, "select online from edge_node where node_id = 'acme-one'") == [(True,)]
+    await wire.hear(edge.node_death())
+    assert query(seeded, "select online from edge_node where node_id = 'acme-one'") == [(False,)]
+    assert query(seeded, "select distinct quality from point_latest") == [(1,)]
+    await wire.hear(*edge.born(), edge.data("R1", 2))
+    assert query(seeded, "select distinct quality from point_latest") == [(0,)]
+
+
+async def test_late_data_does_not_replace_newer_values(wire: Line, edge: Edge, seeded: str) -> None:
+    await wire.hear(*edge.born(), edge.data("R1", 5, T50=505.0))
+    await wire.hear(edge.data("R1", 4, T50=504.0, historical=True))
+    assert query(seeded, "select value from point_latest") == [(505.0,)]
+    assert query(seeded, "select (extract(epoch from last_reading_at) * 1000)::bigint from edge_node where node_id = 'acme-one'") == [
+        (START_MS + 5 * HOUR_MS,)
+    ]
+
+
+async def test_two_workers_given_the_same_batches_store_them_once(either_seeded: str, edge: Edge) -> None:
+    async with line(either_seeded) as one, line(either_seeded) as two:
+        births = edge.born()
+        await one.hear(*births)
+        await two.hear(*births)
+        for start in range(1, 50, 10):
+            messages = [edge.data("R1", hour) for hour in range(start, start + 10)]
+            for message in messages:
+                one.inbox.put(message)
+                two.inbox.put(message)
+            await asyncio.gather(one.pipeline.flush(), two.pipeline.flush())
+        check_all_stored_once(either_seeded, edge)
+        assert one.host.acknowledged == two.host.acknowledged == 50

@@ -1,0 +1,81 @@
+"""State changes and findings become jobs in the transaction of their readings."""
+
+from ingest_harness import Edge, Line, line, query
+
+HOURS = 130
+
+
+def recorded(dsn: str) -> list[tuple[object, ...]]:
+    return query(
+        dsn,
+        "select (args ->> 'state')::int, extract(epoch from (args ->> 'at')::timestamptz - '2026-01-01')::int / 3600"
+        " from procrastinate_jobs where task_name = 'record_state' order by 2, id",
+    )
+
+
+async def test_each_change_of_state_is_one_job(wire: Line, edge: Edge, seeded: str) -> None:
+    await wire.hear(*edge.born(), *(edge.data("R1", hour, state=int(hour < 4)) for hour in range(1, 7)))
+    await wire.hear(edge.data("R1", 7, state=1))
+    assert recorded(seeded) == [(1, 1), (0, 4), (1, 7)]
+
+
+async def test_a_replayed_batch_changes_no_state(wire: Line, edge: Edge, seeded: str) -> None:
+    await wire.hear(*edge.born(), edge.data("R1", 1, state=1), edge.data("R1", 2, state=0))
+    await wire.hear(edge.data("R1", 1, eseq=1, state=1), edge.data("R1", 2, eseq=2, state=0))
+    assert recorded(seeded) == [(1, 1), (0, 2)]
+
+
+async def test_a_late_change_and_the_way_back_from_it_are_both_told(wire: Line, edge: Edge, seeded: str) -> None:
+    await wire.hear(*edge.born(), edge.data("R1", 1, state=1), edge.data("R1", 9, state=1))
+    await wire.hear(edge.data("R1", 5, state=0, historical=True))
+    assert recorded(seeded) == [(1, 1), (0, 5), (1, 9)]
+
+
+def findings(dsn: str) -> list[tuple[object, ...]]:
+    return query(
+        dsn,
+        "select p.name, a.serial_number, extract(epoch from f.at - '2026-01-01')::int / 3600, f.why ->> 'direction'"
+        " from finding f join point p using (point_id) join asset a on a.asset_id = f.asset_id order by f.finding_id",
+    )
+
+
+def drifting(hour: int) -> dict[str, float]:
+    noise = 0.1 * ((hour * 7919) % 13 - 6)
+    return {"T50": 500.0 + noise + max(0, hour - 70) * 0.4, "Ps30": 47.0 + noise}
+
+
+async def test_a_drift_is_one_finding_with_its_reason_and_its_job(wire: Line, edge: Edge, seeded: str) -> None:
+    await wire.hear(*edge.born())
+    for hour in range(1, HOURS):
+        await wire.hear(edge.data("R1", hour, **drifting(hour)))
+    found = findings(seeded)
+    assert [(name, serial, direction) for name, serial, _, direction in found] == [("T50", "SN-R1", "up")]
+    assert 72 <= int(str(found[0][2])) <= 90
+    assert query(seeded, "select args ->> 'finding_id' from procrastinate_jobs where task_name = 'finding_to_alarm'") == [("1",)]
+    assert query(seeded, "select why ->> 'point', (why ->> 'learned_from')::int from finding") == [("T50", 50)]
+
+
+async def test_findings_are_the_same_however_the_process_is_restarted(seeded: str, edge: Edge) -> None:
+    async with line(seeded) as one:
+        await one.hear(*edge.born())
+    for first in range(1, HOURS, 40):
+        async with line(seeded) as one:
+            await one.hear(*edge.born())
+            await one.hear(*(edge.data("R1", hour, **drifting(hour)) for hour in range(first, min(first + 40, HOURS))))
+    whole = Edge(node="acme-two")
+    async with line(seeded) as one:
+        await one.hear(
+            whole.node_birth(),
+            whole.device_birth("R1", "SN-3"),
+            *(whole.data("R1", hour, **drifting(hour)) for hour in range(1, HOURS)),
+        )
+    first_found, second_found = findings(seeded)
+    assert (first_found[0], first_found[2], first_found[3]) == (second_found[0], second_found[2], second_found[3])
+
+
+async def test_a_rolled_back_transaction_leaves_no_memory(wire: Line, edge: Edge, seeded: str) -> None:
+    """A batch that is refused once and accepted later is scored once."""
+    await wire.hear(*edge.born(), *(edge.data("R1", hour, **drifting(hour)) for hour in range(1, 60)))
+    before = query(seeded, "select encode(state, 'hex') from detector_snapshot")
+    await wire.hear(*(edge.data("R1", hour, eseq=hour, **drifting(hour)) for hour in range(1, 60)))
+    assert query(seeded, "select encode(state, 'hex') from detector_snapshot") == before
