@@ -48,17 +48,17 @@ def test_compose_accepts_the_file(tmp_path: Path) -> None:
     assert set(yaml.safe_load(done.stdout)["services"]) == set(SERVICES)
 
 
-@pytest.mark.parametrize("missing", REQUIRED)
-def test_compose_refuses_to_start_without_a_password(tmp_path: Path, missing: str) -> None:
-    done = configured(tmp_path, **{name: "secret" for name in REQUIRED if name != missing})
+def test_compose_refuses_to_start_without_a_password(tmp_path: Path) -> None:
+    done = configured(tmp_path)
     assert done.returncode != 0
-    assert f"{missing} is not set. Run deploy/make-env.sh" in done.stderr
+    assert "is not set. Run deploy/make-env.sh" in done.stderr
 
 
 def test_every_password_is_required() -> None:
     used = set(re.findall(r"\$\{(\w*(?:PASSWORD|SECRET|KEY|TOKEN)\w*)", TEXT))
     assert used
     assert used == set(REQUIRED)
+    assert all(f"${{{name}:?{name} is not set. Run deploy/make-env.sh, it writes .env}}" in TEXT for name in used)
 
 
 def test_the_example_environment_names_what_the_file_uses() -> None:
