@@ -6,6 +6,7 @@ a new one begins a new epoch.
 """
 
 import contextlib
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -34,7 +35,12 @@ __all__ = ["BufferStatus", "BufferUnavailableError", "EdgeBuffer", "UnbornDevice
 
 log = structlog.get_logger()
 
-RESERVE_BYTES = 256 * 1024
+RESERVE_BYTES = 1024 * 1024  # more than the write-ahead log ever holds, so that it can always be emptied
+EVICT_ATTEMPTS = 3
+SPARE_PAGES = 64
+SETTLE_AT_ONCE = 500
+SETTLE_WHEN_FULL = 10
+DISK_FULL = "disk full"
 EVICT_SHARE = 0.1  # of the limit, so that a full buffer is not trimmed at every tick
 EVICT_BYTES = 64 * 1024
 
@@ -132,11 +138,12 @@ class EdgeBuffer:
         Raises BufferUnavailableError when the disk refuses even after the oldest batches were dropped, UnbornDeviceError.
         """
         with self._lock:
-            try:
-                return self._append(tick)
-            except BufferFullError:
-                self._make_room()
-                return self._append(tick)
+            for _ in range(EVICT_ATTEMPTS):
+                try:
+                    return self._append(tick)
+                except BufferFullError:
+                    self._make_room()
+            return self._append(tick)
 
     def settle(self, watermark: int) -> None:
         """The host has everything up to `watermark`: forget it. A number below the last watermark changes nothing.
@@ -145,19 +152,19 @@ class EdgeBuffer:
         """
         with self._lock:
             watermark = min(watermark, self.newest)
-            if watermark <= self.acknowledged:
-                return
-            with self._transaction() as state:
-                self._forget(0, watermark, state)
-                self._connection.execute("delete from tombstone where last <= ?", (watermark,))
-                self._connection.execute("delete from birth where alive = 0 and birth_id not in (select birth_id from batch)")
-                births = read_births(self._connection)
-                state.acknowledged, state.acknowledged_ms = watermark, now_ms()
-            self._births = births
+            while self.acknowledged < watermark:
+                try:
+                    self._settle(watermark, SETTLE_AT_ONCE)
+                except BufferFullError:
+                    # Deleting needs room as well, for the log of what is deleted.
+                    self._reserve.unlink(missing_ok=True)
+                    self._empty_log()
+                    self._settle(watermark, SETTLE_WHEN_FULL)
 
     def drop_old(self) -> int:
         """Drop batches older than the allowed age, each drop a tombstone; returns how many. Raises BufferUnavailableError."""
         with self._lock, self._transaction() as state:
+            self._keep_reserve()
             cutoff = now_ms() - int(self.max_age_s * 1000)
             old = self._connection.execute("select eseq from batch where stored_ms < ? order by eseq", (cutoff,)).fetchall()
             return self._drop([eseq for (eseq,) in old], f"older than {self.max_age_s / 3600:g} h", state)
@@ -203,8 +210,24 @@ class EdgeBuffer:
             if state.waiting_bytes > self.max_bytes:
                 excess = state.waiting_bytes - int(self.max_bytes * (1 - EVICT_SHARE))
                 self._drop_least(excess, f"the buffer's limit of {self.max_bytes} bytes", state)
+            elif batches and self._disk_is_scarce():
+                self._drop_least(max(int(state.waiting_bytes * EVICT_SHARE), EVICT_BYTES), DISK_FULL, state)
         self._births = births
         return batches
+
+    def _settle(self, watermark: int, at_once: int) -> None:
+        """Forget the next `at_once` batches up to the watermark."""
+        with self._transaction() as state:
+            after = self._connection.execute(
+                "select eseq from batch where eseq <= ? order by eseq limit 1 offset ?", (watermark, at_once)
+            ).fetchone()
+            reached = after[0] - 1 if after else watermark
+            self._forget(0, reached, state)
+            self._connection.execute("delete from tombstone where last <= ?", (reached,))
+            self._connection.execute("delete from birth where alive = 0 and birth_id not in (select birth_id from batch)")
+            births = read_births(self._connection)
+            state.acknowledged, state.acknowledged_ms = max(reached, state.acknowledged), now_ms()
+        self._births = births
 
     def _begin_birth(self, device: Device, births: dict[int, Birth]) -> None:
         if any(birth.alive and birth.device == device for birth in births.values()):
@@ -258,28 +281,38 @@ class EdgeBuffer:
     def _make_room(self) -> None:
         """The disk is full: give back the reserve, so that the dropping itself can be written, and drop a share of the batches."""
         self._reserve.unlink(missing_ok=True)
-        try:
-            with self._transaction() as state:
-                self._drop_least(max(int(state.waiting_bytes * EVICT_SHARE), EVICT_BYTES), "disk full", state)
-            # Without this the log file keeps the space that was freed.
-            with self._answered():
-                self._connection.execute("pragma wal_checkpoint(truncate)").fetchone()
-        finally:
-            self._keep_reserve()
+        self._empty_log()
+        with self._transaction() as state:
+            self._drop_least(max(int(state.waiting_bytes * EVICT_SHARE), EVICT_BYTES), DISK_FULL, state)
+        self._empty_log()
+
+    def _empty_log(self) -> None:
+        """Give the write-ahead log's space back, if that can be done now."""
+        with contextlib.suppress(sqlite3.OperationalError):
+            self._connection.execute("pragma wal_checkpoint(truncate)").fetchone()
 
     @property
     def _reserve(self) -> Path:
         return self.path.with_name(f"{self.path.name}.reserve")
 
     def _keep_reserve(self) -> None:
-        """Hold some disk space back for the moment when there is none."""
-        if self._reserve.exists():
-            return
+        """Hold some disk space back for the moment when other programs leave none; not when it is scarce already."""
+        with contextlib.suppress(OSError):
+            disk = shutil.disk_usage(self.path.parent)
+            size = min(RESERVE_BYTES, disk.total // 8)
+            if not self._reserve.exists() and disk.free > 4 * size:
+                self._reserve.write_bytes(bytes(size))
+
+    def _disk_is_scarce(self) -> bool:
+        """Whether the file should grow no more: what is left is for the write-ahead log, without which nothing can be dropped."""
         try:
-            self._reserve.write_bytes(bytes(RESERVE_BYTES))
+            disk = shutil.disk_usage(self.path.parent)
         except OSError:
-            with contextlib.suppress(OSError):
-                self._reserve.unlink(missing_ok=True)
+            return False
+        if disk.free > min(RESERVE_BYTES, disk.total // 4):
+            return False
+        spare: int = self._connection.execute("pragma freelist_count").fetchone()[0]
+        return spare < SPARE_PAGES
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[State]:
