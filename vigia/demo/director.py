@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from vigia.demo import fleet
+from vigia.demo.fleet import fleet_time
 from vigia.demo.logbook import Engine, Logbook
 from vigia.demo.technician import SimulatedTechnician, TechnicianAwayError
 from vigia.store import pilot
@@ -21,12 +22,9 @@ from vigia.store.database import Caller, Database, DatabaseUnavailableError
 log = structlog.get_logger()
 
 POLL_S = 0.01
+SPARES_KEPT = 5
+"""The shop sends overhauled engines, as new, before the pool runs dry."""
 SLOW_AFTER_S = 10.0
-
-
-def fleet_time(hour: int) -> datetime:
-    """The fleet's clock at `hour`."""
-    return fleet.FLEET_START + timedelta(hours=hour)
 
 
 def fleet_hour(at: datetime) -> int:
@@ -65,6 +63,8 @@ class Director:
         """Everything due at this hour is done: readings, predictions, jobs, the technicians' visits, the world."""
         hour = self.logbook.hour
         await self._pipeline_done(hour)
+        async with self.database.transaction(Caller(staff=True)) as tx:
+            await fleet.restock(tx, SPARES_KEPT)
         if await self.technician.work(fleet_time(hour)):
             await self._pipeline_done(hour)
         await self._follow_the_work(hour)
@@ -107,7 +107,6 @@ class Director:
         """The world does what the records say: an engine in work does not fly, a role gets the engine that was installed."""
         async with self.database.transaction(Caller(staff=True)) as tx:
             installed = {row.device_id: row for row in await pilot.installed(tx)}
-        self.technician.installed_at.update({row.serial_number: row.installed_at for row in installed.values()})
         for role in list(self.logbook.engines):
             row = installed.get(role)
             if row is None or row.in_work or row.serial_number != self.logbook.engines[role].serial:

@@ -55,6 +55,11 @@ CORRECTIVE_LEAD = timedelta(hours=48)
 VISIT_DURATION = timedelta(hours=4)
 
 
+def fleet_time(hour: int) -> datetime:
+    """The fleet's clock at `hour`."""
+    return FLEET_START + timedelta(hours=hour)
+
+
 def unit_of(serial_number: str) -> int:
     """The recorded unit whose life this engine lives: its own number, for a spare one of the twenty in turn."""
     number = serial_number.removeprefix("ESN-")

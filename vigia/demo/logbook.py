@@ -33,12 +33,16 @@ class Engine:
 
 @dataclass
 class Logbook:
-    """The logbook and the world it tells: `engines` maps a role's device id to the engine that stands in it now."""
+    """The logbook and the world it tells.
+
+    `engines` maps a role's device id to the engine that stands in it now, `known` a serial number to its engine, then or now.
+    """
 
     path: Path
     plan: RunPlan | None = None
     hour: int = 0
     engines: dict[str, Engine] = field(default_factory=dict)
+    known: dict[str, Engine] = field(default_factory=dict)
 
     @classmethod
     def open(cls, path: Path) -> "Logbook":
@@ -93,6 +97,7 @@ class Logbook:
             case "clock":
                 self.hour = entry["hour"]
             case "install":
-                self.engines[entry["role"]] = Engine(entry["serial"], entry["unit"], entry["hour"])
+                engine = Engine(entry["serial"], entry["unit"], entry["hour"])
+                self.engines[entry["role"]] = self.known[engine.serial] = engine
             case "remove":
                 self.engines.pop(entry["role"], None)

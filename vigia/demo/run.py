@@ -11,7 +11,8 @@ from pathlib import Path
 
 from vigia.analytics.evaluate.cmapss import load_lives
 from vigia.demo import fleet
-from vigia.demo.director import Director, fleet_time
+from vigia.demo.director import Director
+from vigia.demo.fleet import fleet_time
 from vigia.demo.logbook import Logbook, RunPlan
 from vigia.demo.report import RunReport, lead_figures, score
 from vigia.demo.screen import Screen
@@ -25,7 +26,6 @@ from vigia.supervisor.processes import Child, vigia_command
 from vigia.supervisor.stack import Stack, StackConfig
 from vigia.workflows import close_period
 
-SPARES_KEPT = 10
 DRAINED_TIMEOUT_S = 60.0
 STAFF = Caller(staff=True)
 
@@ -83,7 +83,9 @@ class Run:
 
     async def _fly(self, stack: Stack, database: Database, credentials: fleet.Credentials) -> RunReport:
         assert self.logbook.plan is not None  # noqa: S101 - begun above
-        technician = SimulatedTechnician(stack.api_url, *credentials.simulated_technician, fix=self.logbook.plan.fix, lives=self.lives)
+        technician = SimulatedTechnician(
+            stack.api_url, *credentials.simulated_technician, fix=self.logbook.plan.fix, logbook=self.logbook, lives=self.lives
+        )
         director = Director(
             database,
             self.logbook,
@@ -99,14 +101,8 @@ class Run:
             report = await self._report(stack, database)
             self.screen.report(report)
             if not self.config.headless:
-                await self._fly_on(director, database)
+                await director.run(None)
         return report
-
-    async def _fly_on(self, director: Director, database: Database) -> None:
-        while True:
-            async with database.transaction(STAFF) as tx:
-                await fleet.restock(tx, SPARES_KEPT)
-            await director.run(self.logbook.hour + 1)
 
     async def _seed(self, database: Database, credentials: fleet.Credentials) -> None:
         async with database.transaction(STAFF) as tx:

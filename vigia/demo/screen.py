@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 
 from vigia.demo import fleet
-from vigia.demo.director import fleet_time
+from vigia.demo.fleet import fleet_time
 from vigia.demo.logbook import Logbook
 from vigia.demo.report import RunReport, table
 from vigia.supervisor.stack import Stack

@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx
 
-from vigia.demo import fleet
+from vigia.demo.fleet import fleet_time
+from vigia.demo.logbook import Logbook
 from vigia.errors import VigiaError
 
 WEAR = "2.4"
@@ -21,19 +22,20 @@ class TechnicianAwayError(VigiaError):
     """The api does not answer the technician; it is tried again."""
 
 
+class TechnicianRefusedError(VigiaError):
+    """The api refuses what the simulated technician does: its rules and the demo's world have parted."""
+
+
 @dataclass
 class SimulatedTechnician:
-    """With `fix` it does every order; without, only those whose engine has failed: find-and-fix, as before the pilot.
-
-    `installed_at` by serial number is the director's to fill.
-    """
+    """With `fix` it does every order; without, only those whose engine has failed: find-and-fix, as before the pilot."""
 
     api_url: str
     login: str
     password: str
     fix: bool
+    logbook: Logbook
     lives: Mapping[int, int]
-    installed_at: dict[str, datetime] = field(default_factory=dict)
     _client: httpx.AsyncClient | None = field(default=None, repr=False)
 
     async def aclose(self) -> None:
@@ -63,8 +65,9 @@ class SimulatedTechnician:
 
     def _findings(self, order: dict[str, Any]) -> dict[str, Any]:
         """What the shop finds when it opens the engine: the recorded life says how worn it was when the order was raised."""
-        flown = (datetime.fromisoformat(order["created_at"]) - self.installed_at[order["serial_number"]]) / timedelta(hours=1)
-        worn = self.lives[fleet.unit_of(order["serial_number"])] - flown <= LATEST_USEFUL_LIFE
+        engine = self.logbook.known[order["serial_number"]]
+        flown = (datetime.fromisoformat(order["created_at"]) - fleet_time(engine.hour)) / timedelta(hours=1)
+        worn = self.lives[engine.unit] - flown <= LATEST_USEFUL_LIFE
         verdict = "confirmed" if worn else "early"
         return {"at": order["planned_until"], "verdict": verdict, "cause_code": WEAR if worn else None}
 
@@ -91,7 +94,8 @@ class SimulatedTechnician:
                 response = await client.request(method, path, **options)
             if response.is_server_error:
                 raise TechnicianAwayError(f"the api answers {response.status_code}")
-            response.raise_for_status()
+            if response.is_client_error:
+                raise TechnicianRefusedError(f"the api refuses the simulated technician's {method} {path}: {response.text}")
             return response.json()
         except httpx.TransportError as error:
             raise TechnicianAwayError(f"the api does not answer ({type(error).__name__})") from None
