@@ -1,8 +1,12 @@
 """Two airlines with one of everything each, and people of every kind: whatever an operation can show, both have."""
 
 import hashlib
+import re
+import subprocess
+import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -96,6 +100,34 @@ async def serving(dsn: str, config: ApiConfig | None = None) -> AsyncIterator[tu
         transport = httpx.ASGITransport(app, client=("127.0.0.1", 12345))
         async with httpx.AsyncClient(transport=transport, base_url="http://vigia.test", timeout=30) as http:
             yield app, http
+
+
+@pytest.fixture(scope="module")
+def served(shared_world: World) -> Iterator[str]:
+    """The address of `vigia api run` on the shared world: a process of its own, as in production."""
+    with running(shared_world.dsn) as (address, _):
+        yield address
+
+
+@contextmanager
+def running(dsn: str, port: int = 0) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The api's process and its address; killed at the end if it still runs."""
+    command = [sys.executable, "-m", "vigia", "api", "run", "--dsn", dsn, "--port", str(port)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            address = None
+            lines = []
+            while address is None:
+                lines.append(process.stderr.readline())
+                assert lines[-1], "".join(lines)
+                address = re.search(r"address=(\S+)", lines[-1])
+            drain = threading.Thread(target=process.stderr.read, daemon=True)  # a full pipe would stop the server
+            drain.start()
+            yield address[1], process
+        finally:
+            process.kill()
+            drain.join(5)
 
 
 def make_world(dsn: str) -> World:

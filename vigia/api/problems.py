@@ -3,6 +3,7 @@
 A problem never contains an id the caller asked for: another customer's id and a missing one give the same body.
 """
 
+import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from starlette.exceptions import HTTPException
 from vigia.api import errors
 from vigia.domain.errors import InvalidValueError, NotFoundError, SpareUnavailableError, TransitionRefusedError
 from vigia.errors import VigiaError
-from vigia.store.database import DatabaseUnavailableError
+from vigia.store.database import DatabaseUnavailableError, TransactionConflictError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
@@ -53,7 +54,11 @@ KINDS: Mapping[type[VigiaError], Kind] = {
     TransitionRefusedError: Kind("transition-refused", 409, "Not possible in this state"),
     SpareUnavailableError: Kind("no-spare", 409, "No spare available"),
     DatabaseUnavailableError: Kind("database-unavailable", 503, "Database unavailable"),
+    TransactionConflictError: Kind("conflict", 503, "Others were in the way"),
 }
+
+# Whoever raised it, these have one wording: the first must not tell what exists for others, the second not where the database is.
+FIXED_DETAILS = {404: str(errors.NotFoundError()), 503: "The database does not answer just now; try again."}
 
 INVALID = Kind("invalid", 422, "Input not valid")
 INTERNAL = Kind("internal", 500, "Something failed here")
@@ -127,11 +132,10 @@ def problem_of(error: Exception) -> Problem:
     for cls in type(error).__mro__:
         kind_of_error = KINDS.get(cls)
         if kind_of_error is not None:
-            # Whoever raised it, "not found" has one wording: it tells nothing about what exists for others.
-            detail = str(errors.NotFoundError()) if kind_of_error.status == HTTPStatus.NOT_FOUND else str(error)
-            return Problem(kind_of_error, detail, _headers(error, kind_of_error))
+            return Problem(kind_of_error, FIXED_DETAILS.get(kind_of_error.status, str(error)), _headers(error, kind_of_error))
     incident = str(uuid.uuid4())
-    log.error("request failed", incident=incident, exc_info=error)
+    # Formatted here: a renderer that shows local variables would write people's data into the log.
+    log.error("request failed", incident=incident, traceback="".join(traceback.format_exception(error)))
     return Problem(INTERNAL, "The failure is logged under the incident id.", extra={"incident": incident})
 
 

@@ -42,4 +42,4 @@ NOUNS = (
 router = APIRouter()
 router.include_router(health.router)
 for noun in NOUNS:
-    router.include_router(noun.router, prefix="/api/v1")
+    router.include_router(noun.router)

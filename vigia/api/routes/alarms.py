@@ -15,7 +15,7 @@ from vigia.domain.risk import Priority
 from vigia.store import fleet
 from vigia.workflows import acknowledge_alarm, shelve_alarm
 
-router = APIRouter(tags=["alarms"])
+router = APIRouter(prefix="/api/v1", tags=["alarms"])
 
 
 class AlarmRow(RowModel):

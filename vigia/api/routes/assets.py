@@ -13,7 +13,7 @@ from vigia.api.problems import declared
 from vigia.api.session import Transaction
 from vigia.store import listings
 
-router = APIRouter(tags=["equipment"])
+router = APIRouter(prefix="/api/v1", tags=["equipment"])
 
 
 class AssetRow(RowModel):

@@ -16,7 +16,7 @@ from vigia.domain.availability import COUNTED_DOWN, COUNTED_UP, Category, Elemen
 from vigia.store import fleet
 from vigia.workflows import close_period
 
-router = APIRouter(tags=["outcome"])
+router = APIRouter(prefix="/api/v1", tags=["outcome"])
 HOUR = timedelta(hours=1)
 
 

@@ -8,7 +8,7 @@ from vigia.api.paging import Listing, Page, PageAsked, RowModel
 from vigia.api.problems import declared
 from vigia.api.session import Transaction
 
-router = APIRouter(tags=["equipment"])
+router = APIRouter(prefix="/api/v1", tags=["equipment"])
 
 
 class CustomerRow(RowModel):

@@ -10,7 +10,7 @@ from vigia.api.paging import Listing, Page, PageAsked, RowModel
 from vigia.api.problems import declared
 from vigia.api.session import Transaction
 
-router = APIRouter(tags=["telemetry"])
+router = APIRouter(prefix="/api/v1", tags=["telemetry"])
 
 
 class EdgeNodeRow(RowModel):

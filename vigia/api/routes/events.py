@@ -14,7 +14,7 @@ from vigia.api.session import Caller, still_valid
 from vigia.api.state import state_of
 from vigia.store.changes import Change
 
-router = APIRouter(tags=["live"])
+router = APIRouter(prefix="/api/v1", tags=["live"])
 RECONNECT_MS = 2000
 
 EVENT_STREAM: dict[int | str, dict[str, Any]] = {

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from vigia.api.session import Caller
 from vigia.store.accounts import AccountKind, Language
 
-router = APIRouter(tags=["session"])
+router = APIRouter(prefix="/api/v1", tags=["session"])
 
 
 class Me(BaseModel):

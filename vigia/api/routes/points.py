@@ -11,7 +11,7 @@ from vigia.api.problems import declared
 from vigia.api.routes.assets import ASSETS
 from vigia.api.session import Transaction
 
-router = APIRouter(tags=["equipment"])
+router = APIRouter(prefix="/api/v1", tags=["equipment"])
 
 
 class PointRow(RowModel):

@@ -13,7 +13,7 @@ from vigia.api.paging import Listing, Page, PageAsked, Paging, RowModel
 from vigia.api.problems import declared
 from vigia.api.session import Transaction
 
-router = APIRouter(tags=["predictions"])
+router = APIRouter(prefix="/api/v1", tags=["predictions"])
 
 
 class PredictionRow(RowModel):

@@ -1,17 +1,17 @@
 """Log in and out over REST."""
 
 from datetime import datetime
-from typing import Annotated
 
 from fastapi import APIRouter, Request, Response, status
 from pydantic import BaseModel, ConfigDict, Field
 
 from vigia.api import session
+from vigia.api.fields import Name
 from vigia.api.problems import declared
 from vigia.api.session import Caller
 from vigia.api.state import state_of
 
-router = APIRouter(tags=["session"])
+router = APIRouter(prefix="/api/v1", tags=["session"])
 
 
 class Credentials(BaseModel):
@@ -19,8 +19,8 @@ class Credentials(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    login: Annotated[str, Field(min_length=1, max_length=200, examples=["ana@aurora.example"])]
-    password: Annotated[str, Field(min_length=1, max_length=1000, examples=["a long sentence"])]
+    login: Name = Field(examples=["ana@aurora.example"])
+    password: str = Field(min_length=1, max_length=1000, examples=["a long sentence"])
 
 
 class OpenedSession(BaseModel):

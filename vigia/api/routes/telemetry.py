@@ -19,7 +19,7 @@ from vigia.api.session import Transaction
 from vigia.store import fleet, listings, telemetry
 from vigia.store.telemetry import Resolution, SeriesRow
 
-router = APIRouter(tags=["telemetry"])
+router = APIRouter(prefix="/api/v1", tags=["telemetry"])
 
 MOST_POINTS = 100
 MOST_ROWS = 100_000

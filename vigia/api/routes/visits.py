@@ -11,7 +11,7 @@ from vigia.api.paging import Listing, Page, PageAsked, RowModel
 from vigia.api.problems import declared
 from vigia.api.session import Transaction
 
-router = APIRouter(tags=["work"])
+router = APIRouter(prefix="/api/v1", tags=["work"])
 
 
 class VisitRow(RowModel):

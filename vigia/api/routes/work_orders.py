@@ -17,7 +17,7 @@ from vigia.store import fleet, work_orders
 from vigia.workflows import approve_work_order, complete_step, finish_work_order, start_work_order
 from vigia.workflows.finish_work_order import WorkReport
 
-router = APIRouter(tags=["work"])
+router = APIRouter(prefix="/api/v1", tags=["work"])
 
 
 class WorkOrderRow(RowModel):
