@@ -18,7 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 # Both are sent by the test itself after what must not arrive: whoever hears the mark has heard all before it.
 MARK = "spBv1.0/acme/NDATA/madrid"
 
-pytestmark = [*needs_broker, pytest.mark.xdist_group("deployed broker")]
+pytestmark = [*needs_broker, pytest.mark.xdist_group("deployed-broker")]
 
 
 class Client:

@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 from vigia.demo import fleet
 from vigia.store.database import Caller, Database
 
-pytestmark = [*needs_broker, pytest.mark.xdist_group("deployed database")]
+pytestmark = [*needs_broker, pytest.mark.xdist_group("deployed-database")]
 START_S = 90.0  # the kernels may have to be compiled first
 ROLE = fleet.ROLES[0]
 GROUP, NODE = ROLE.airline.code, ROLE.place.code

@@ -11,7 +11,7 @@ from psycopg.conninfo import make_conninfo
 from vigia.store.database import Database
 from vigia.store.migrate import migrate
 
-pytestmark = pytest.mark.xdist_group("deployed database")
+pytestmark = pytest.mark.xdist_group("deployed-database")
 ROLE_OF = {"ingest": "vigia_service", "analytics": "vigia_service", "worker": "vigia_service", "api": "vigia_app"}
 ROLES = ["vigia_owner", "vigia_service", "vigia_app", "vigia_reporter"]
 
