@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from pathlib import Path
 from uuid import uuid4
 
 import psycopg
@@ -15,6 +16,7 @@ from vigia.demo.fleet import Credentials, Role
 from vigia.store.database import Caller, Database
 from vigia.store.embedded import EmbeddedPostgres
 from vigia.store.migrate import migrate
+from vigia.supervisor.broker import RunningBroker, running_broker
 
 TEMPLATE = "vigia_template"
 TIMESCALE = "VIGIA_TEST_TIMESCALE_DSN"
@@ -124,6 +126,19 @@ async def fleet(service: Database, credentials: Credentials) -> Sequence[Role]:
     async with service.transaction(Caller(staff=True)) as tx:
         await demo_fleet.seed(tx, demo_fleet.ROLES, credentials)
     return demo_fleet.ROLES
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[RunningBroker]:
+    """A broker of the test's own on a free port of 127.0.0.1: `broker.url`; it can be killed and started again."""
+    with running_broker(tmp_path / "broker") as running:
+        yield running
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly when the production database was left out."""
+    if not os.environ.get(TIMESCALE) and any("timescale" in report.keywords for report in terminalreporter.stats.get("skipped", [])):
+        terminalreporter.write_sep("!", f"NOT TESTED ON TIMESCALEDB: set {TIMESCALE}", red=True, bold=True)
 
 
 class _fresh_database:  # noqa: N801 - used like a function

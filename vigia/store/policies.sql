@@ -87,42 +87,36 @@ grant select on ledger_hole to vigia_service, vigia_app, vigia_reporter;
 -- A reading speaks for the time before it: it is its customer's when the machine was installed before it and not yet removed. A rollup is
 -- its customer's when all of its readings are. A machine is never in two places at one instant (installation_asset_excl), so no reading
 -- is two customers'. Staff see readings of machines that stand nowhere too.
-
-create view point_period with (security_barrier = true) as
-select p.point_id, p.asset_id, i.role_id, i.customer_id, i.installed_at, coalesce(i.removed_at, 'infinity') as removed_at
-from point p
-join installation i using (asset_id)
-where may_see(i.customer_id);
+--
+-- Never a UNION ALL at the top of such a view: PostgreSQL 18 flattens it and forgets the barrier.
 
 create view telemetry_visible with (security_barrier = true) as
-select t.point_id, t.ts, t.value, t.quality
-from telemetry t join point_period o on o.point_id = t.point_id and t.ts > o.installed_at and t.ts <= o.removed_at
-where not caller_is_staff()
-union all
-select t.point_id, t.ts, t.value, t.quality
+select t.*
 from telemetry t
-where caller_is_staff();
+left join (point p join installation i using (asset_id))
+    on p.point_id = t.point_id and t.ts > i.installed_at and t.ts <= coalesce(i.removed_at, 'infinity') and may_see(i.customer_id)
+where caller_is_staff() or i.installation_id is not null;
 
 create view telemetry_1m_visible with (security_barrier = true) as
-select r.*
-from telemetry_1m r join point_period o on o.point_id = r.point_id and r.bucket >= o.installed_at and r.last_ts <= o.removed_at
-where not caller_is_staff()
-union all
-select r.* from telemetry_1m r where caller_is_staff();
+select t.*
+from telemetry_1m t
+left join (point p join installation i using (asset_id))
+    on p.point_id = t.point_id and t.bucket >= i.installed_at and t.last_ts <= coalesce(i.removed_at, 'infinity') and may_see(i.customer_id)
+where caller_is_staff() or i.installation_id is not null;
 
 create view telemetry_1h_visible with (security_barrier = true) as
-select r.*
-from telemetry_1h r join point_period o on o.point_id = r.point_id and r.bucket >= o.installed_at and r.last_ts <= o.removed_at
-where not caller_is_staff()
-union all
-select r.* from telemetry_1h r where caller_is_staff();
+select t.*
+from telemetry_1h t
+left join (point p join installation i using (asset_id))
+    on p.point_id = t.point_id and t.bucket >= i.installed_at and t.last_ts <= coalesce(i.removed_at, 'infinity') and may_see(i.customer_id)
+where caller_is_staff() or i.installation_id is not null;
 
 create view point_latest_visible with (security_barrier = true) as
-select l.*
-from point_latest l join point_period o on o.point_id = l.point_id and l.ts > o.installed_at and l.ts <= o.removed_at
-where not caller_is_staff()
-union all
-select l.* from point_latest l where caller_is_staff();
+select t.*
+from point_latest t
+left join (point p join installation i using (asset_id))
+    on p.point_id = t.point_id and t.ts > i.installed_at and t.ts <= coalesce(i.removed_at, 'infinity') and may_see(i.customer_id)
+where caller_is_staff() or i.installation_id is not null;
 
 -- Whom a caller may name: the own company's people, and the manufacturer's who work for it. No log-in, no hash.
 create view person with (security_barrier = true) as
@@ -130,5 +124,5 @@ select account_id, customer_id, kind, name
 from account
 where caller_is_staff() or (caller_customer() is not null and coalesce(customer_id, caller_customer()) = caller_customer());
 
-grant select on telemetry_visible, telemetry_1m_visible, telemetry_1h_visible, point_latest_visible, point_period, person to vigia_app, vigia_service;
+grant select on telemetry_visible, telemetry_1m_visible, telemetry_1h_visible, point_latest_visible, person to vigia_app, vigia_service;
 grant select on telemetry_1m, telemetry_1h, point_latest to vigia_reporter;
