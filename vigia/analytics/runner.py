@@ -35,7 +35,7 @@ from vigia.workflows.jobs import defer
 log = structlog.get_logger()
 
 ASSETS_AT_ONCE = 64
-WAVES_AT_ONCE = 10
+WAVES_AT_ONCE = 25
 """Cycles of each machine between two commits when catching up: a stop waits for one such block."""
 
 
@@ -70,6 +70,7 @@ class _Stay:
     read_until: datetime
     predicted_at: datetime | None
     lowest_health: float | None
+    life_p50: float | None
     probabilities: deque[float]
 
 
@@ -244,7 +245,7 @@ class Runner:
                 continue
             if stay is None:
                 recent = deque(one.probabilities or [], maxlen=self._rule.consecutive)
-                stay = _Stay(None, one.installed_at, one.predicted_at, one.lowest_health, recent)
+                stay = _Stay(None, one.installed_at, one.predicted_at, one.lowest_health, one.life_p50, recent)
                 self._stays[one.installation_id] = stay
             found[one.asset_id] = _Work(one, stay, until)
         return list(found.values())
@@ -279,12 +280,10 @@ class Runner:
 
     async def _block(self, waves: Sequence[Sequence[_Step]]) -> None:
         """Predict some cycles of many machines and commit them."""
-        outcomes = await asyncio.to_thread(lambda: [self._follower.advance([step.cycle for step in wave]) for wave in waves])
-        steps = [step for wave in waves for step in wave]
+        outcomes = await asyncio.to_thread(self._follower.advance, [[step.cycle for step in wave] for wave in waves])
+        steps = itertools.chain.from_iterable(waves)
         new = [
-            (step.work.stay, self._prediction(step, outcome))
-            for step, outcome in zip(steps, itertools.chain.from_iterable(outcomes), strict=True)
-            if outcome is not None
+            (step.work.stay, self._prediction(step, outcome)) for step, outcome in zip(steps, outcomes, strict=True) if outcome is not None
         ]
         if new:
             async with self._database.transaction() as tx:
@@ -319,13 +318,23 @@ class Runner:
         ids = await predictions.insert(tx, [one for _, one in new])
         active = await alarms.predicted_failures(tx)
         for prediction_id, (stay, one) in zip(ids, new, strict=True):
-            stay.probabilities.append(one.probability)
-            key = (one.asset_id, one.failure_mode)
-            action = risk.decide(list(stay.probabilities), self._rule, active=key in active)
-            if prediction_id is None or action is Action.KEEP:
-                continue
-            await defer(tx, "prediction_to_alarm", prediction_id=prediction_id)
-            (active.add if action is Action.RAISE else active.discard)(key)
-            log.info("prediction changes the alarm", action=action.value, asset=one.asset_id, probability=round(one.probability, 3))
+            action = self._action(stay, one, active)
+            if prediction_id is not None and action is not Action.KEEP:
+                await defer(tx, "prediction_to_alarm", prediction_id=prediction_id)
+                log.info("prediction changes the alarm", action=action.value, asset=one.asset_id, probability=round(one.probability, 3))
         for customer_id in sorted({one.customer_id for _, one in new}):
             await announce(tx, "prediction", customer_id)
+
+    def _action(self, stay: _Stay, one: NewPrediction, active: set[tuple[int, str]]) -> Action:
+        """What the newest prediction asks of the alarm; RAISE also when an active alarm's priority changes. Keeps `active` up to date."""
+        stay.probabilities.append(one.probability)
+        key, before = (one.asset_id, one.failure_mode), stay.life_p50
+        stay.life_p50 = one.life_p50
+        action = risk.decide(list(stay.probabilities), self._rule, active=key in active)
+        if action is Action.RAISE:
+            active.add(key)
+        elif action is Action.CLEAR:
+            active.discard(key)
+        elif key in active and before is not None and risk.priority_of(before) is not risk.priority_of(one.life_p50):
+            return Action.RAISE
+        return action

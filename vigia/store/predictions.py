@@ -69,6 +69,8 @@ class Followed:
     """newest prediction since the installation"""
     lowest_health: float | None
     """of the last predictions since the installation"""
+    life_p50: float | None
+    """of the newest prediction since the installation"""
     probabilities: list[float] | None
     """of the last predictions since the installation, newest last"""
 

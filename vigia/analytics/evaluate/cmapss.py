@@ -59,9 +59,12 @@ def find(folder: Path, name: str) -> Path:
 def _numbers(path: Path) -> NDArray[np.float64]:
     try:
         with gzip.open(path, "rt", encoding="ascii") if path.suffix == ".gz" else path.open(encoding="ascii") as file:
-            return np.loadtxt(file, ndmin=2)
-    except OSError as error:
-        message = f"{path} cannot be read: {error.strerror or error}."
+            lines = file.readlines()
+        if not lines:
+            raise CmapssError(f"{path} is empty.")
+        return np.loadtxt(lines, ndmin=2)
+    except (OSError, EOFError) as error:
+        message = f"{path} cannot be read: {getattr(error, 'strerror', None) or error}."
         raise CmapssError(message) from None
     except ValueError as error:
         message = f"{path} is not a C-MAPSS file: {error}."

@@ -26,9 +26,11 @@ def histories(runs: Sequence[cmapss.Run]) -> list[History]:
     return [History(run.settings, run.sensors, run.cycles.astype(float), run.remaining()) for run in runs]
 
 
-def options(horizon: float, levels: tuple[float, ...] = (0.1, 0.5, 0.9), *, with_age: bool = False) -> TrainingOptions:
+def options(horizon: float, levels: tuple[float, ...] = (0.1, 0.5, 0.9), *, with_age: bool = False, trees: int = 100) -> TrainingOptions:
     """How the turbofan model is trained; the horizon is in flight cycles."""
-    return TrainingOptions(cmapss.FAILURE_MODE, cmapss.SETTINGS, cmapss.SENSORS, horizon=horizon, levels=levels, with_age=with_age)
+    return TrainingOptions(
+        cmapss.FAILURE_MODE, cmapss.SETTINGS, cmapss.SENSORS, horizon=horizon, levels=levels, with_age=with_age, trees=trees
+    )
 
 
 @dataclass(frozen=True)

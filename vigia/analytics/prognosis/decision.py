@@ -77,8 +77,7 @@ def timing(probabilities: Sequence[NDArray[np.float64]], remaining: Sequence[NDA
     for probability, left in zip(probabilities, remaining, strict=True):
         over = np.concatenate(([0], np.cumsum(probability >= decision.probability)))
         streak = over[decision.consecutive :] - over[: -decision.consecutive] == decision.consecutive
-        first = int(np.argmax(streak)) + decision.consecutive - 1
-        at_order.append(float(left[first]) if streak.any() else np.nan)
+        at_order.append(float(left[int(np.argmax(streak)) + decision.consecutive - 1]) if streak.any() else np.nan)
     return Timing(np.array(at_order))
 
 

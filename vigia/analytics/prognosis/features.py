@@ -75,6 +75,28 @@ class _State:
     condition: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Observed:
+    """Features of some machine-cycles, one a row, and the same had every sensor still read its machine's own baseline."""
+
+    features: NDArray[np.float64]
+    healthy: NDArray[np.float64]
+    """float64[rows, features]; age stays as it is"""
+    value: NDArray[np.float64]
+    """float64[rows, used sensors]: smoothed reading, sensor unit"""
+    baseline: NDArray[np.float64]
+    """float64[rows, used sensors]: the healthy reading in the same operating condition, sensor unit"""
+
+    @classmethod
+    def joined(cls, parts: Sequence["Observed"]) -> "Observed":
+        """The rows of all `parts`, which are not empty, one after the other."""
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
+
+    def take(self, rows: NDArray[np.intp] | list[int]) -> "Observed":
+        """Some of the rows."""
+        return Observed(self.features[rows], self.healthy[rows], self.value[rows], self.baseline[rows])
+
+
 class FeatureBank:
     """The feature state of many machines. A row of it is one machine, from its first cycle to its removal."""
 
@@ -148,21 +170,16 @@ class FeatureBank:
             columns.append((seen.astype(np.float64) if ages is None else ages)[:, None])
         return np.concatenate(columns, axis=1)
 
-    def healthy(self, rows: NDArray[np.int64], features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What `features`, just returned for `rows`, would be if every sensor still read its machine's own baseline. Age stays."""
-        sensors = len(self._varying)
+    def observe(self, rows: NDArray[np.int64], features: NDArray[np.float64]) -> "Observed":
+        """`features`, just returned for `rows`, with what is needed to explain them later."""
+        state, conditions, sensors = self._state, self.spec.conditions, len(self._varying)
         healthy = np.zeros_like(features)
         level = PER_SENSOR.index("level") * sensors
-        healthy[:, level : level + sensors] = self._state.baseline[rows]
+        healthy[:, level : level + sensors] = state.baseline[rows]
         healthy[:, len(PER_SENSOR) * sensors :] = features[:, len(PER_SENSOR) * sensors :]
-        return healthy
-
-    def readings(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Smoothed current value and healthy value of each used sensor, in its unit and in the current operating condition."""
-        state, conditions = self._state, self.spec.conditions
         mean = conditions.mean[state.condition[rows]][:, self._varying]
         deviation = conditions.deviation[state.condition[rows]][:, self._varying]
-        return state.fast[rows] * deviation + mean, state.baseline[rows] * deviation + mean
+        return Observed(features, healthy, state.fast[rows] * deviation + mean, state.baseline[rows] * deviation + mean)
 
     def _normalised(self, rows: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
         """The varying sensors in deviations from the training fleet's mean in the same condition; never NaN."""

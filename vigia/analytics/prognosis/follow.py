@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigia.analytics.prognosis.explain import Contribution
+from vigia.analytics.prognosis.features import Observed
 from vigia.analytics.prognosis.model import Prognosis
 
 
@@ -55,27 +56,34 @@ class Follower:
         self._bank.release(row)
         del self._seen[row]
 
-    def advance(self, cycles: Sequence[Cycle]) -> list[Outcome | None]:
-        """Take in one cycle of each machine (no machine twice); its outcome, or None where none was wanted."""
-        if not cycles:
-            return []
-        rows = np.array([cycle.row for cycle in cycles], dtype=np.int64)
-        for cycle in cycles:
-            self._seen[cycle.row] += 1
-        ages = np.array([self._seen[cycle.row] if np.isnan(cycle.age) else cycle.age for cycle in cycles], dtype=np.float64)
-        features = self._bank.step(rows, np.array([cycle.values for cycle in cycles]), ages)
+    def advance(self, waves: Sequence[Sequence[Cycle]]) -> list[Outcome | None]:
+        """Take in wave after wave, each at most one cycle a machine; the outcomes in the same order, None where none was wanted.
+
+        What is computed does not depend on how cycles are spread over waves and calls.
+        """
+        seen = [self._step(wave) for wave in waves if wave]
+        cycles = [cycle for wave in waves for cycle in wave]
         found: list[Outcome | None] = [None] * len(cycles)
         wanted = [index for index, cycle in enumerate(cycles) if cycle.wanted]
-        if wanted:
-            forecast = self.model.forecast(features[wanted])
-            reasons = self.model.reasons(self._bank, rows[wanted], features[wanted], forecast)
-            for position, index in enumerate(wanted):
-                found[index] = Outcome(
-                    float(forecast.probability[position]),
-                    float(forecast.p10[position]),
-                    float(forecast.p50[position]),
-                    float(forecast.p90[position]),
-                    float(forecast.health[position]),
-                    reasons[position],
-                )
+        if not wanted:
+            return found
+        asked = Observed.joined(seen).take(wanted)
+        forecast = self.model.forecast(asked.features)
+        reasons = self.model.reasons(asked, forecast)
+        for position, index in enumerate(wanted):
+            found[index] = Outcome(
+                float(forecast.probability[position]),
+                float(forecast.p10[position]),
+                float(forecast.p50[position]),
+                float(forecast.p90[position]),
+                float(forecast.health[position]),
+                reasons[position],
+            )
         return found
+
+    def _step(self, wave: Sequence[Cycle]) -> Observed:
+        rows = np.array([cycle.row for cycle in wave], dtype=np.int64)
+        for cycle in wave:
+            self._seen[cycle.row] += 1
+        ages = np.array([self._seen[cycle.row] if np.isnan(cycle.age) else cycle.age for cycle in wave], dtype=np.float64)
+        return self._bank.observe(rows, self._bank.step(rows, np.array([cycle.values for cycle in wave]), ages))

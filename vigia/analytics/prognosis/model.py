@@ -16,7 +16,7 @@ from vigia.analytics.prognosis.calibration import ProbabilityCalibration, Quanti
 from vigia.analytics.prognosis.decision import Decision
 from vigia.analytics.prognosis.errors import ModelFileError
 from vigia.analytics.prognosis.explain import Contribution
-from vigia.analytics.prognosis.features import PER_SENSOR, FeatureBank, FeatureSpec
+from vigia.analytics.prognosis.features import PER_SENSOR, FeatureBank, FeatureSpec, Observed
 
 FORMAT = 1
 """Raised when the stored classes change: an older file is refused with a sentence instead of failing inside."""
@@ -80,22 +80,18 @@ class Prognosis:
         health = 100.0 * np.clip(quantiles[0.5] / self.healthy_life, 0.0, 1.0)
         return Forecast(self.calibration(self.boosters.probability(features)), quantiles, health)
 
-    def reasons(
-        self, bank: FeatureBank, rows: NDArray[np.int64], features: NDArray[np.float64], forecast: Forecast
-    ) -> list[list[Contribution]]:
-        """Why, for each machine just stepped: its largest contributions, or none where nothing points to a failure."""
-        found: list[list[Contribution]] = [[] for _ in rows]
+    def reasons(self, seen: Observed, forecast: Forecast) -> list[list[Contribution]]:
+        """Why, for each row: its largest contributions, or none where nothing points to a failure."""
+        found: list[list[Contribution]] = [[] for _ in seen.features]
         chosen = np.flatnonzero((forecast.probability > EXPLAIN_PROBABILITY) | (forecast.health < EXPLAIN_HEALTH))
         if not len(chosen):
             return found
-        sensors = len(self.spec.used)
-        groups = np.full(features.shape[1], -1)
+        some, sensors = seen.take(chosen), len(self.spec.used)
+        groups = np.full(seen.features.shape[1], -1)
         groups[: len(PER_SENSOR) * sensors] = np.tile(np.arange(sensors), len(PER_SENSOR))
-        healthy = bank.healthy(rows, features)
-        lost = explain.contributions(lambda x: self.boosters.life(x, 0.5), features[chosen], healthy[chosen], groups)
-        current, baseline = bank.readings(rows[chosen])
-        for position, machine in enumerate(chosen):
-            found[machine] = explain.largest(self.spec.used, lost[position], current[position], baseline[position], REPORTED)
+        lost = explain.contributions(lambda x: self.boosters.life(x, 0.5), some.features, some.healthy, groups)
+        for position, row in enumerate(chosen):
+            found[row] = explain.largest(self.spec.used, lost[position], some.value[position], some.baseline[position], REPORTED)
         return found
 
 

@@ -4,8 +4,10 @@ Everything that is tuned on data (calibration, conformal correction, the decisio
 predictions of machines that the predicting trees had not seen: folds split by machine, never by row.
 """
 
+import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +24,9 @@ from vigia.analytics.prognosis.model import Forecast, Prognosis
 FOLDS = 5
 FOLD_SEED = 0
 HEALTHY_QUANTILE = 0.1
+"""So many of the machines that are far from their end have less than full health."""
+BANDS = (0.32, 0.72)
+"""Shares of the cap between which the median tells a machine near its end, in the middle, and far from it."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class TrainingOptions:
     """Quantiles of remaining life; 0.1, 0.5 and 0.9 must be among them."""
     with_age: bool = False
     """Let the model see how many cycles were flown: a better fit on machines that all started new, none of the wear itself."""
+    trees: int = 100
+    """Of each of the boosted models."""
 
 
 @dataclass(frozen=True)
@@ -93,51 +100,51 @@ def folds(machines: int) -> NDArray[np.int64]:
     return np.asarray(np.random.default_rng(FOLD_SEED).permutation(machines) % FOLDS, dtype=np.int64)
 
 
-def _out_of_fold(
-    histories: Sequence[History], rows: _Rows, options: TrainingOptions
-) -> tuple[NDArray[np.float64], dict[float, NDArray[np.float64]]]:
-    """Each row's raw probability and quantiles from trees trained on the machines of the other folds."""
-    probability = np.zeros(len(rows.unit))
-    quantiles = {level: np.zeros(len(rows.unit)) for level in options.levels}
-    fold_of_row = folds(len(histories))[rows.unit]
-    for fold in range(FOLDS):
-        learned = fold_of_row != fold
-        spec = _spec([history for index, history in enumerate(histories) if folds(len(histories))[index] != fold], options)
-        x = _features(spec, histories)
-        trees = boosting.fit(x[learned], rows.fails[learned], rows.capped[learned], options.levels)
-        probability[~learned] = trees.probability(x[~learned])
+@dataclass(frozen=True)
+class _Unseen:
+    """Raw predictions of each row by trees trained on the machines of the other folds."""
+
+    probability: NDArray[np.float64]
+    quantiles: dict[float, NDArray[np.float64]]
+
+
+def _fit(histories: Sequence[History], options: TrainingOptions) -> tuple[FeatureSpec, boosting.Boosters]:
+    rows, spec = _rows(histories, options), _spec(histories, options)
+    return spec, boosting.fit(_features(spec, histories), rows.fails, rows.capped, boosting.Wanted(options.levels, options.trees))
+
+
+def _out_of_fold(histories: Sequence[History], options: TrainingOptions, workers: Executor) -> _Unseen:
+    """Train once a fold, in parallel, and predict the machines left out."""
+    fold_of = folds(len(histories))
+
+    def without(fold: int) -> tuple[FeatureSpec, boosting.Boosters]:
+        return _fit([history for history, its_fold in zip(histories, fold_of, strict=True) if its_fold != fold], options)
+
+    unit = _rows(histories, options).unit
+    found = _Unseen(np.zeros(len(unit)), {level: np.zeros(len(unit)) for level in options.levels})
+    for fold, (spec, trees) in enumerate(workers.map(without, range(FOLDS))):
+        asked = fold_of[unit] == fold
+        x = _features(spec, [history for history, its_fold in zip(histories, fold_of, strict=True) if its_fold == fold])
+        found.probability[asked] = trees.probability(x)
         for level in options.levels:
-            quantiles[level][~learned] = trees.life(x[~learned], level)
-    return probability, quantiles
+            found.quantiles[level][asked] = trees.life(x, level)
+    return found
 
 
 def train(histories: Sequence[History], options: TrainingOptions) -> Prognosis:
-    """A model of `histories`, all of machines that failed at the end. Deterministic. Raises TrainingDataError."""
+    """A model of `histories`, all of machines that failed at the end. Deterministic; uses all cores. Raises TrainingDataError."""
     if len(histories) < FOLDS:
         raise TrainingDataError
     started = time.perf_counter()
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        whole = workers.submit(_fit, histories, options)
+        unseen = _out_of_fold(histories, options, workers)
+        spec, trees = whole.result()
     rows = _rows(histories, options)
-    raw_probability, raw_quantiles = _out_of_fold(histories, rows, options)
-    calibration = ProbabilityCalibration.fit(raw_probability, rows.fails)
-    edges = np.array([options.life_cap * 0.32, options.life_cap * 0.72])
-    corrections = {
-        level: QuantileCorrection.fit(level, OutOfUnit(raw, raw_quantiles[0.5], rows.capped, rows.unit), edges)
-        for level, raw in raw_quantiles.items()
-    }
-    median = corrections[0.5](raw_quantiles[0.5], raw_quantiles[0.5])
-    far = rows.remaining >= options.life_cap
-    healthy_life = float(np.quantile(median[far], HEALTHY_QUANTILE)) if far.any() else options.life_cap
+    judged = _judge(rows, unseen, options)
     ends = np.cumsum([len(history.remaining) for history in histories])[:-1]
-    probabilities, remaining = np.split(calibration(raw_probability), ends), np.split(rows.remaining, ends)
+    probabilities, remaining = np.split(judged.forecast.probability, ends), np.split(rows.remaining, ends)
     chosen = decision.choose(probabilities, remaining)
-    spec = _spec(histories, options)
-    trees = boosting.fit(_features(spec, histories), rows.fails, rows.capped, options.levels)
-    ordered = np.clip(
-        np.sort([corrections[level](raw_quantiles[level], raw_quantiles[0.5]) for level in sorted(corrections)], axis=0),
-        0.0,
-        options.life_cap,
-    )
-    forecast = Forecast(calibration(raw_probability), dict(zip(sorted(corrections), ordered, strict=True)), np.zeros(0))
     metrics: dict[str, Any] = {
         "machines": len(histories),
         "rows": len(rows.unit),
@@ -146,14 +153,49 @@ def train(histories: Sequence[History], options: TrainingOptions) -> Prognosis:
         "with_age": options.with_age,
         "decision": chosen.as_dict(),
         "out_of_fold": {
-            **figures(forecast, rows.remaining, options.horizon, options.life_cap),
+            **figures(judged.forecast, rows.remaining, options.horizon, options.life_cap),
             "orders": decision.timing(probabilities, remaining, chosen).summary(),
         },
         "train_s": round(time.perf_counter() - started, 1),
     }
     return Prognosis(
-        options.failure_mode, spec, trees, calibration, corrections, options.horizon, options.life_cap, healthy_life, chosen, metrics
+        failure_mode=options.failure_mode,
+        spec=spec,
+        boosters=trees,
+        calibration=judged.calibration,
+        corrections=judged.corrections,
+        horizon=options.horizon,
+        life_cap=options.life_cap,
+        healthy_life=judged.healthy_life,
+        decision=chosen,
+        metrics=metrics,
     )
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What the unseen machines teach, and the forecast they would have had."""
+
+    calibration: ProbabilityCalibration
+    corrections: dict[float, QuantileCorrection]
+    healthy_life: float
+    forecast: Forecast
+
+
+def _judge(rows: _Rows, unseen: _Unseen, options: TrainingOptions) -> _Judged:
+    calibration = ProbabilityCalibration.fit(unseen.probability, rows.fails)
+    edges = np.array(BANDS) * options.life_cap
+    raw_median = unseen.quantiles[0.5]
+    corrections = {
+        level: QuantileCorrection.fit(level, OutOfUnit(raw, raw_median, rows.capped, rows.unit), edges)
+        for level, raw in unseen.quantiles.items()
+    }
+    corrected = [corrections[level](unseen.quantiles[level], raw_median) for level in sorted(corrections)]
+    ordered = np.clip(np.sort(corrected, axis=0), 0.0, options.life_cap)
+    quantiles = dict(zip(sorted(corrections), ordered, strict=True))
+    far = rows.remaining >= options.life_cap
+    healthy_life = float(np.quantile(quantiles[0.5][far], HEALTHY_QUANTILE)) if far.any() else options.life_cap
+    return _Judged(calibration, corrections, healthy_life, Forecast(calibration(unseen.probability), quantiles, np.zeros(0)))
 
 
 def figures(forecast: Forecast, remaining: NDArray[np.float64], horizon: float, cap: float) -> dict[str, float]:

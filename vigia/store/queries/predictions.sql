@@ -26,17 +26,18 @@ order by at
 -- name: prediction_followed
 -- Every installation whose machine of that model may have readings to be predicted: those that stand, and those removed lately.
 -- `newest_at`: the newest reading of any point of the asset. `predicted_at` and what follows: of the last predictions since the installation.
-with lately as (select max(last_reading_at) - %(grace)s::interval as since from edge_node)
+with lately as (select coalesce(max(last_reading_at) - %(grace)s::interval, '-infinity') as since from edge_node)
 select i.installation_id, i.customer_id, i.role_id, i.asset_id, i.installed_at, i.removed_at, newest.at as newest_at,
-       last.predicted_at, last.lowest_health, last.probabilities
+       last.predicted_at, last.lowest_health, last.life_p50, last.probabilities
 from installation i
 join asset a using (asset_id)
 join lateral (select max(l.ts) as at from point p join point_latest l using (point_id) where p.asset_id = i.asset_id) as newest
   on newest.at > i.installed_at
 left join lateral (
-    select max(at) as predicted_at, min(health) as lowest_health, array_agg(probability order by at) as probabilities
+    select max(at) as predicted_at, min(health) as lowest_health, (array_agg(life_p50 order by at desc))[1] as life_p50,
+           array_agg(probability order by at) as probabilities
     from (
-        select at, health, probability from prediction n
+        select at, health, life_p50, probability from prediction n
         where n.asset_id = i.asset_id and n.failure_mode = %(failure_mode)s and n.at > i.installed_at
           and (i.removed_at is null or n.at <= i.removed_at)
         order by at desc limit %(recent)s

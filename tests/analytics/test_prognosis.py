@@ -1,0 +1,211 @@
+"""A trained model is honest about unseen machines, says why, and is the same after saving and loading."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ClassVar
+
+import joblib
+import numpy as np
+import pytest
+
+from vigia.analytics.evaluate import cmapss, turbofan
+from vigia.analytics.prognosis import explain, features
+from vigia.analytics.prognosis import model as model_file
+from vigia.analytics.prognosis import train as training
+from vigia.analytics.prognosis.calibration import OutOfUnit, ProbabilityCalibration, QuantileCorrection
+from vigia.analytics.prognosis.errors import ModelFileError, TrainingDataError
+from vigia.analytics.prognosis.follow import Cycle, Follower, Outcome
+from vigia.analytics.prognosis.model import Prognosis, lowest_health
+
+
+def inputs(run: cmapss.Run) -> np.ndarray:
+    return np.hstack((run.settings, run.sensors))
+
+
+def follow(model: Prognosis, run: cmapss.Run) -> list[Outcome]:
+    follower = Follower(model)
+    row = follower.begin()
+    found = follower.advance([[Cycle(row, values, np.nan, wanted=True)] for values in inputs(run)])
+    return [outcome for outcome in found if outcome is not None]
+
+
+@pytest.fixture(scope="module")
+def unseen(model: Prognosis, runs: list[cmapss.Run]) -> list[list[Outcome]]:
+    return [follow(model, run) for run in runs[10:13]]
+
+
+class Witness:
+    """Stands for trees: remembers which machines it was fitted on and refuses to predict them."""
+
+    predicted: ClassVar[set[float]] = set()
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self.fitted = set(rows[:, 0])
+
+    def probability(self, rows: np.ndarray) -> np.ndarray:
+        assert self.fitted.isdisjoint(rows[:, 0])
+        self.predicted.update(rows[:, 0])
+        return np.zeros(len(rows))
+
+    def life(self, rows: np.ndarray, _level: float) -> np.ndarray:
+        return self.probability(rows)
+
+
+def test_no_machine_is_predicted_by_trees_that_have_seen_it(runs: list[cmapss.Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    def whose(_spec: object, histories: list[training.History]) -> np.ndarray:
+        return np.concatenate([history.sensors[:1, 2].repeat(len(history.ages)) for history in histories])[:, None]
+
+    monkeypatch.setattr(training, "_features", whose)
+    monkeypatch.setattr(training.boosting, "fit", lambda rows, *_: Witness(rows))
+    learned, options = turbofan.histories(runs), turbofan.options(30.0)
+    with ThreadPoolExecutor(1) as workers:
+        training._out_of_fold(learned, options, workers)
+    assert Witness.predicted == {run.sensors[0, 2] for run in runs}
+    assert len(Witness.predicted) == len(runs)
+
+
+def test_probability_rises_and_life_falls_towards_the_failure(unseen: list[list[Outcome]]) -> None:
+    for outcomes in unseen:
+        assert outcomes[20].probability < 0.05
+        assert outcomes[-1].probability > 0.9
+        assert outcomes[20].life_p50 > 80
+        assert outcomes[-1].life_p50 < 15
+        assert outcomes[20].health > 80
+        assert outcomes[-1].health < 20
+
+
+def test_quantiles_are_ordered_and_within_the_cap(unseen: list[list[Outcome]], model: Prognosis) -> None:
+    for outcome in (one for outcomes in unseen for one in outcomes):
+        assert 0 <= outcome.life_p10 <= outcome.life_p50 <= outcome.life_p90 <= model.life_cap
+        assert 0 <= outcome.probability <= 1
+        assert 0 <= outcome.health <= 100
+
+
+def test_health_only_falls_between_repairs() -> None:
+    assert lowest_health(None, 90.0) == 90.0
+    assert lowest_health(80.0, 90.0) == 80.0
+    assert lowest_health(80.0, 70.0) == 70.0
+
+
+def test_contributions_add_up_to_the_predicted_loss_of_life(model: Prognosis, runs: list[cmapss.Run]) -> None:
+    bank = model.bank()
+    rows = np.array([bank.add(), bank.add()])
+    for first, second in zip(inputs(runs[10])[-150:], inputs(runs[11])[-150:], strict=True):
+        found = bank.step(rows, np.vstack((first, second)))
+    sensors = len(model.spec.used)
+    groups = np.tile(np.arange(sensors), len(features.PER_SENSOR))
+    healthy = bank.observe(rows, found).healthy
+    lost = explain.contributions(lambda x: model.boosters.life(x, 0.5), found, healthy, groups)
+    loss = model.boosters.life(healthy, 0.5) - model.boosters.life(found, 0.5)
+    assert (loss > 50).all()
+    np.testing.assert_allclose(lost.sum(axis=1), loss)
+
+
+def test_reasons_name_sensors_with_their_healthy_and_present_value(
+    unseen: list[list[Outcome]], model: Prognosis, runs: list[cmapss.Run]
+) -> None:
+    reasons = unseen[0][-1].reasons
+    assert 0 < len(reasons) <= 5
+    shares = [reason.share for reason in reasons]
+    assert shares == sorted(shares, reverse=True)
+    assert 0 < sum(shares) <= 1 + 1e-9
+    for reason in reasons:
+        assert reason.point in model.spec.used
+        series = runs[10].sensors[:, cmapss.SENSORS.index(reason.point)]
+        assert reason.healthy == pytest.approx(series[:25].mean())
+        assert abs(reason.value - series[-8:].mean()) < abs(reason.value - reason.healthy)
+
+
+def test_a_healthy_machine_has_no_reasons(unseen: list[list[Outcome]]) -> None:
+    assert unseen[0][5].reasons == []
+
+
+def test_saved_and_loaded_it_predicts_the_same(
+    model: Prognosis, runs: list[cmapss.Run], unseen: list[list[Outcome]], tmp_path: Path
+) -> None:
+    path = tmp_path / "models" / "hpc_degradation-1.joblib"
+    loaded = model_file.load(path, model_file.save(model, path))
+    assert follow(loaded, runs[10]) == unseen[0]
+    assert loaded.metrics == model.metrics
+
+
+def test_a_file_that_was_altered_is_refused_before_it_is_unpickled(
+    model: Prognosis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "m.joblib"
+    sha256 = model_file.save(model, path)
+    path.write_bytes(path.read_bytes() + b"x")
+    monkeypatch.setattr(joblib, "load", lambda *_: pytest.fail("unpickled"))
+    with pytest.raises(ModelFileError, match=r"m\.joblib is not the one that was registered .* `vigia analytics train`"):
+        model_file.load(path, sha256)
+
+
+def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"gone\.joblib cannot be read \(No such file"):
+        model_file.load(tmp_path / "gone.joblib", "0" * 64)
+
+
+def test_a_file_of_another_format_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "old.joblib"
+    joblib.dump({"format": 0}, path)
+    with pytest.raises(ModelFileError, match="another version"):
+        model_file.load(path, model_file.hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def test_training_is_repeatable(runs: list[cmapss.Run]) -> None:
+    first, second = (training.train(turbofan.histories(runs[:5]), turbofan.options(30.0, trees=3)) for _ in range(2))
+    assert follow(first, runs[10])[-1] == follow(second, runs[10])[-1]
+    assert first.decision == second.decision
+
+
+def test_too_few_failures_are_refused(runs: list[cmapss.Run]) -> None:
+    with pytest.raises(TrainingDataError, match="at least 5"):
+        training.train(turbofan.histories(runs[:4]), turbofan.options(30.0))
+
+
+def test_calibration_finds_overconfidence() -> None:
+    generator = np.random.default_rng(1)
+    odds = generator.normal(0, 1, 20_000)
+    fails = generator.random(20_000) < 1 / (1 + np.exp(-odds))
+    told = 1 / (1 + np.exp(-3 * odds))
+    calibrated = ProbabilityCalibration.fit(told, fails)(told)
+    assert np.mean((calibrated - fails) ** 2) < np.mean((told - fails) ** 2)
+    assert calibrated[calibrated > 0.8].mean() == pytest.approx(fails[calibrated > 0.8].mean(), abs=0.02)
+
+
+def test_corrected_quantiles_cover_machines_not_just_rows() -> None:
+    generator = np.random.default_rng(2)
+    inside = []
+    for _ in range(200):
+        cycles = generator.integers(5, 200, 41)
+        unit = np.repeat(np.arange(41), cycles)
+        residual = generator.normal(0, 10, 41)[unit]  # a machine's cycles err together
+        life, predicted = 60 + residual, np.full(len(unit), 60.0)
+        known = unit < 40
+        fit = OutOfUnit(predicted[known], predicted[known], life[known], unit[known])
+        edges = np.array([40.0, 90.0])
+        low, high = (QuantileCorrection.fit(level, fit, edges)(predicted, predicted) for level in (0.1, 0.9))
+        inside.append(bool((low[-1] <= life[-1]) and (life[-1] <= high[-1])))
+    assert np.mean(inside) >= 0.76
+
+
+def test_outcomes_do_not_depend_on_how_cycles_arrive(model: Prognosis, runs: list[cmapss.Run], unseen: list[list[Outcome]]) -> None:
+    follower = Follower(model)
+    first, second = follower.begin(), follower.begin()
+    found: list[list[Outcome]] = [[], []]
+    histories = [inputs(runs[10])[:150], inputs(runs[11])[:150]]
+    for start, end in ((0, 1), (1, 2), (2, 50), (50, 51), (51, 150)):
+        waves = [[Cycle(row, histories[row][n], np.nan, wanted=True) for row in (first, second)] for n in range(start, end)]
+        for index, outcome in enumerate(follower.advance(waves)):
+            assert outcome is not None
+            found[index % 2].append(outcome)
+    assert found == [unseen[0][:150], unseen[1][:150]]
+
+
+def test_history_that_only_builds_the_state_has_no_outcome(model: Prognosis, runs: list[cmapss.Run]) -> None:
+    follower = Follower(model)
+    row = follower.begin()
+    assert follower.advance([[Cycle(row, inputs(runs[0])[0], np.nan, wanted=False)]]) == [None]
+    assert follower.advance([]) == []
+    follower.end(row)
+    assert follower.begin() == row
