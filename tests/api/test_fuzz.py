@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.checks import load_all_checks, not_a_server_error
@@ -22,6 +24,6 @@ WHO = {"start_work_order": "technician", "complete_work_order_step": "technician
 
 @schema.parametrize()
 @settings(max_examples=8, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
-def test_an_operation_answers_as_documented_whatever_it_is_sent(case: schemathesis.Case, served: str) -> None:
+def test_an_operation_answers_as_documented_whatever_it_is_sent(case: schemathesis.Case[Any], served: str) -> None:
     who = WHO.get(str(case.operation.definition.raw["operationId"]), "service_manager")
     case.call_and_validate(base_url=served, headers={"Authorization": f"Bearer token-of-{who}"}, checks=CHECKS)
