@@ -165,7 +165,8 @@ class _Link:
                 await self._ready
         except (OSError, ValueError, TimeoutError) as error:
             await self._end()
-            message = f"no broker answers at {self._config.host}:{self._config.port} ({error or 'no answer'})"
+            where = f"{self._config.host}:{self._config.port}"
+            message = f"no broker answers at {where} ({error or 'no answer'}); check that it runs and that --broker (VIGIA_BROKER) names it"
             raise BrokerUnavailableError(message) from None
         except BaseException:
             await self._end()
