@@ -4,6 +4,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -11,7 +12,9 @@ from vigia.supervisor.broker import RunningBroker, running_broker
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from edge_harness import Gateway, Host
+from edge_harness import Gateway, GatewayProcess, Host
+
+AnyGateway = TypeVar("AnyGateway", bound=Gateway)
 
 
 @pytest.fixture
@@ -35,7 +38,15 @@ def host(broker: RunningBroker) -> Iterator[Host]:
 
 @pytest.fixture
 def gateway(broker: RunningBroker, tmp_path: Path) -> Iterator[Gateway]:
-    one = Gateway(tmp_path / "edge", broker.url)
+    yield from _stopped(Gateway(tmp_path / "edge", broker.url))
+
+
+@pytest.fixture
+def gateway_process(broker: RunningBroker, tmp_path: Path) -> Iterator[GatewayProcess]:
+    yield from _stopped(GatewayProcess(tmp_path / "edge", broker.url))
+
+
+def _stopped(one: AnyGateway) -> Iterator[AnyGateway]:
     yield one
-    if one.process is not None and one.process.poll() is None:
+    if one.running:
         one.stop()

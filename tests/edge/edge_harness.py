@@ -1,5 +1,8 @@
 """A tiny host application that commits to memory, and a gateway process to torment."""
 
+import asyncio
+import contextlib
+import functools
 import json
 import os
 import signal
@@ -15,7 +18,9 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from vigia.edge import agent
 from vigia.edge.buffer import BufferStatus, buffer_status
+from vigia.edge.config import load_config
 from vigia.sparkplug import names
 from vigia.sparkplug.datatypes import DataType
 from vigia.sparkplug.payload import Metric, Payload, decode, encode
@@ -202,13 +207,14 @@ class Host:
 
 @dataclass
 class Gateway:
-    """A gateway process with one node that replays engines in the roles L and R; `settings` are more lines of its `[[node]]`."""
+    """A gateway with one node that replays engines in the roles L and R; it runs in a thread of the test, see GatewayProcess.
+
+    `buffer_settings` are more lines of its `[buffer]`.
+    """
 
     folder: Path
     url: str
-    settings: str = ""
     buffer_settings: str = ""
-    process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -218,29 +224,36 @@ class Gateway:
         self.config = self.folder / "edge.toml"
         self.buffer = self.folder / "buffers" / "air.bcn.sqlite"
         self.log = self.folder / "edge.log"
-
-    def configure(self) -> None:
         self.config.write_text(
             f'[broker]\nurl = "{self.url}"\nkeepalive_s = 5\n[buffer]\nfolder = "buffers"\n{self.buffer_settings}\n'
-            f'[[node]]\ngroup_id = "air"\nnode_id = "bcn"\nheartbeat_s = 0.5\nack_timeout_s = 1.0\n{self.settings}\n'
+            '[[node]]\ngroup_id = "air"\nnode_id = "bcn"\nheartbeat_s = 0.5\nack_timeout_s = 1.0\n'
             '[node.source]\ntype = "replay"\nlogbook = "logbook.jsonl"\ndata = "recording.txt"\ndevices = ["L", "R"]\n'
         )
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        self.configure()
-        command = [sys.executable, "-m", "vigia", "edge", "run", "--config", str(self.config)]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "VIGIA_BROKER": self.url})
+        started = threading.Event()
 
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
+        async def work() -> None:
+            task = asyncio.ensure_future(agent.run(load_config(self.config)))
+            self._cancel = functools.partial(asyncio.get_running_loop().call_soon_threadsafe, task.cancel)
+            started.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
 
-    def stop(self) -> int:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(10)
+        self._thread = threading.Thread(target=asyncio.run, args=(work(),))
+        self._thread.start()
+        assert started.wait(10)
+
+    @property
+    def running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def stop(self) -> None:
+        assert self._thread is not None
+        self._cancel()
+        self._thread.join(10)
+        assert not self._thread.is_alive()
 
     def install(self, role: str, serial: str, unit: int, hour: int) -> None:
         self._write({"kind": "install", "role": role, "serial": serial, "unit": unit, "hour": hour})
@@ -262,3 +275,28 @@ class Gateway:
     @property
     def settled(self) -> bool:
         return self.status.waiting_batches == 0 and self.status.acknowledged == self.status.newest > 0
+
+
+class GatewayProcess(Gateway):
+    """The gateway as the command line runs it, so that it can be killed."""
+
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "vigia", "edge", "run", "--config", str(self.config)]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "VIGIA_BROKER": self.url})
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def stop(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(10) == 0
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
