@@ -47,16 +47,16 @@ class FeatureSpec:
 
 
 def _slope_weights(window: int, span: int) -> NDArray[np.float64]:
-    """float64[seen + 1, window]: weight of the reading `lag` cycles ago in the slope over `span` cycles, once `seen` readings are there.
+    """float64[window, seen + 1]: weight of the reading `lag` cycles ago in the slope over `span` cycles, once `seen` readings are there.
 
     The denominator is the one of a full span: a slope over few readings is drawn to 0 instead of being noise.
     """
-    weights = np.zeros((window + 1, window))
+    weights = np.zeros((window, window + 1))
     full = np.square(np.arange(span) - (span - 1) / 2).sum()
     for seen in range(2, window + 1):
         used = min(seen, span)
         age = np.arange(used)
-        weights[seen, :used] = ((used - 1) / 2 - age) / full
+        weights[:used, seen] = ((used - 1) / 2 - age) / full
     return weights
 
 
@@ -103,6 +103,7 @@ class FeatureBank:
     def __init__(self, spec: FeatureSpec, capacity: int = 32) -> None:
         self.spec = spec
         self._varying = np.flatnonzero(spec.conditions.varying)
+        self._lags = np.arange(WINDOW)
         self._long = _slope_weights(WINDOW, WINDOW)
         self._short = _slope_weights(WINDOW, SHORT_WINDOW)
         self._free: list[int] = []
@@ -192,14 +193,11 @@ class FeatureBank:
         return np.nan_to_num(z[:, self._varying])
 
     def _slopes(self, rows: NDArray[np.int64], seen: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Long and short slope of each sensor. Summed lag by lag, so that the result does not depend on who else is in the batch."""
+        """Long and short slope of each sensor. Summed over the first axis, lag after lag: the same whoever else is in the batch."""
         filled = np.minimum(seen, WINDOW)
-        long, short = np.zeros((2, len(rows), len(self._varying)))
-        for lag in range(WINDOW):
-            reading = self._state.recent[(seen - lag) % WINDOW, rows]
-            long += self._long[filled, lag, None] * reading
-            short += self._short[filled, lag, None] * reading
-        return long, short
+        readings = self._state.recent[(seen - self._lags[:, None]) % WINDOW, rows]
+        long, short = self._long[:, filled, None], self._short[:, filled, None]
+        return (long * readings).sum(axis=0), (short[:SHORT_WINDOW] * readings[:SHORT_WINDOW]).sum(axis=0)
 
 
 def of_histories(
