@@ -1,7 +1,10 @@
 import os
+import pwd
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,11 +163,7 @@ def test_root_runs_it_as_somebody_else_and_changes_no_mode_above_the_home(tmp_pa
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
-def test_an_ordinary_user_runs_it_as_itself(tmp_path: Path) -> None:
-    import pwd  # noqa: PLC0415
-    import shutil  # noqa: PLC0415
-    import tempfile  # noqa: PLC0415
-
+def test_an_ordinary_user_runs_it_as_itself() -> None:
     nobody = pwd.getpwnam("nobody")
     home = Path(tempfile.mkdtemp(prefix="vigia-nobody-"))
     try:
@@ -173,7 +172,7 @@ def test_an_ordinary_user_runs_it_as_itself(tmp_path: Path) -> None:
             "import pathlib, sys\nfrom vigia.store.embedded import postgres\nwith postgres(pathlib.Path(sys.argv[1])) as dsn: print(dsn)\n"
         )
         ran = subprocess.run(
-            ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups",
+            [shutil.which("setpriv") or "setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups",
              "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", "--", sys.executable, "-c", script, str(home)],
             capture_output=True, text=True, check=False,
         )  # fmt: skip

@@ -32,7 +32,8 @@ def names(connection: Connection, statement: str) -> set[object]:
 def test_every_table_has_forced_row_level_security_or_a_reason(connection: Connection) -> None:
     open_tables = names(
         connection,
-        "select relname from pg_class where relnamespace = 'vigia'::regnamespace and relkind in ('r', 'p') and not (relrowsecurity and relforcerowsecurity)",
+        "select relname from pg_class where relnamespace = 'vigia'::regnamespace and relkind in ('r', 'p')"
+        " and not (relrowsecurity and relforcerowsecurity)",
     )
     assert open_tables == set(WITHOUT_POLICIES)
 
@@ -57,7 +58,8 @@ def test_the_app_has_no_way_to_the_readings_but_the_views(connection: Connection
     granted = names(
         connection,
         "select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace"
-        " where (c.relname = any('{telemetry,telemetry_1m,telemetry_1h,point_latest}') or n.nspname in ('telemetry_day', '_timescaledb_internal'))"
+        " where (c.relname = any('{telemetry,telemetry_1m,telemetry_1h,point_latest}')"
+        " or n.nspname in ('telemetry_day', '_timescaledb_internal'))"
         " and c.relkind in ('r', 'p') and not (n.nspname = '_timescaledb_internal' and c.relname !~ '_hyper_')"
         " and has_table_privilege('vigia_app', c.oid, 'select, insert, update, delete')",
     )
@@ -91,7 +93,8 @@ def test_no_function_runs_with_its_owners_rights(connection: Connection) -> None
 def test_the_roles_have_no_power_beyond_their_grants(connection: Connection) -> None:
     powerful = names(
         connection,
-        "select rolname from pg_roles where rolname like 'vigia%' and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication)",
+        "select rolname from pg_roles where rolname like 'vigia%'"
+        " and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication)",
     )
     assert powerful == set()
     members = names(
@@ -111,7 +114,8 @@ def test_the_app_and_the_reporter_own_nothing(connection: Connection) -> None:
     assert owned == set()
     service_owns = names(
         connection,
-        "select relname from pg_class where relowner = 'vigia_service'::regrole and relnamespace = 'vigia'::regnamespace and relkind in ('r', 'p')",
+        "select relname from pg_class where relowner = 'vigia_service'::regrole"
+        " and relnamespace = 'vigia'::regnamespace and relkind in ('r', 'p')",
     )
     assert service_owns == {"telemetry"}
 
@@ -119,7 +123,8 @@ def test_the_app_and_the_reporter_own_nothing(connection: Connection) -> None:
 def test_nobody_makes_objects_in_the_schemas(connection: Connection) -> None:
     creators = names(
         connection,
-        "select r || ' in ' || s from unnest('{vigia_app,vigia_reporter,vigia_service}'::text[]) r, unnest('{vigia,jobs}'::text[]) s where has_schema_privilege(r, s, 'create')",
+        "select r || ' in ' || s from unnest('{vigia_app,vigia_reporter,vigia_service}'::text[]) r, unnest('{vigia,jobs}'::text[]) s"
+        " where has_schema_privilege(r, s, 'create')",
     )
     assert creators == set()
 

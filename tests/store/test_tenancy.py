@@ -37,7 +37,7 @@ async def flown(service: Database, fleet: Sequence[Role]) -> Sequence[Role]:
         await tx.execute("insert into telemetry select point_id, %s, 1400, 0 from point where name = 'T50'", (at,))
         for rollup, rest in (("telemetry_1m", "good_mask"), ("telemetry_1h", "good_seconds")):
             await tx.execute(
-                f"insert into {rollup} (point_id, bucket, count, sum, min, max, last_ts, last, {rest})"
+                f"insert into {rollup} (point_id, bucket, count, sum, min, max, last_ts, last, {rest})"  # noqa: S608 - names from two lines above
                 " select point_id, %(at)s, 1, 1400, 1400, 1400, %(at)s, 1400, 1 from point where name = 'T50'".encode(),
                 {"at": at},
             )
@@ -52,7 +52,8 @@ async def test_a_customer_sees_only_its_own_rows_in_every_table(app_db: Database
     async with app_db.transaction(Caller(customer_id=mine)) as tx:
         tables = await column(
             tx,
-            "select c.relname from pg_attribute a join pg_class c on c.oid = a.attrelid where a.attname = 'customer_id' and c.relkind in ('r', 'v')"
+            "select c.relname from pg_attribute a join pg_class c on c.oid = a.attrelid"
+            " where a.attname = 'customer_id' and c.relkind in ('r', 'v')"
             " and c.relnamespace = 'vigia'::regnamespace and has_table_privilege(c.oid, 'select')",
         )
         assert {"site", "role", "installation", "work_order", "contract", "account", "prediction"} <= set(tables)
@@ -73,7 +74,7 @@ async def test_a_customer_sees_its_share_and_staff_see_all(app_db: Database, ser
         async with app_db.transaction(caller) as tx:
             (number,) = await column(tx, f"select count(*) from {view}")  # noqa: S608
             counted.append(number)
-    first, second, everything, nothing = counted
+    first, _, everything, nothing = counted
     assert isinstance(first, int)
     assert isinstance(everything, int)
     assert nothing == 0
@@ -83,10 +84,21 @@ async def test_a_customer_sees_its_share_and_staff_see_all(app_db: Database, ser
 @pytest.mark.usefixtures("flown")
 @pytest.mark.parametrize(
     "statement",
-    ["select * from telemetry", "select * from telemetry_day.d20260101", "select * from telemetry_1h", "select * from point_latest", "select * from detector_snapshot",
-     "select password_hash from vigia.account_secret", "select args from jobs.procrastinate_jobs", "update ledger set rows = 0", "delete from customer",
-     "create table mine (id int)", "set local role vigia_owner; select * from customer", "alter table customer no force row level security"],
-)  # fmt: skip
+    [
+        "select * from telemetry",
+        "select * from telemetry_day.d20260101",
+        "select * from telemetry_1h",
+        "select * from point_latest",
+        "select * from detector_snapshot",
+        "select password_hash from vigia.account_secret",
+        "select args from jobs.procrastinate_jobs",
+        "update ledger set rows = 0",
+        "delete from customer",
+        "create table mine (id int)",
+        "set local role vigia_owner; select * from customer",
+        "alter table customer no force row level security",
+    ],
+)
 async def test_the_app_is_refused(dsn: str, statement: str) -> None:
     # As a process of its own log-in would be: a member of vigia_app and of nothing else.
     with psycopg.connect(dsn, options="-c search_path=vigia,jobs") as connection:
@@ -137,7 +149,8 @@ async def test_a_view_is_no_way_round_with_a_function_that_leaks(app_db: Databas
     with psycopg.connect(dsn, options="-c search_path=vigia") as connection:
         # Cheap, so that the planner would like to call it on every row before the view's own condition.
         connection.execute(
-            "create function public.leak(p int) returns boolean language plpgsql cost 0.0001 as $$ begin raise notice 'saw %', p; return true; end $$"
+            "create function public.leak(p int) returns boolean language plpgsql cost 0.0001"
+            " as $$ begin raise notice 'saw %', p; return true; end $$"
         )
     seen: list[str] = []
     async with app_db.transaction(Caller(customer_id=mine)) as tx:
