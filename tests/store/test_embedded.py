@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from vigia.store import embedded_programs
 from vigia.store.embedded import EmbeddedDiskFullError, EmbeddedPostgres, EmbeddedVersionError, postgres
 
 SMALL = {"fsync": "off", "shared_buffers": "16MB"}
@@ -77,7 +78,8 @@ def test_a_server_that_was_killed_starts_again(home: Path) -> None:
 def test_a_server_whose_starter_was_killed_is_adopted_and_stopped(home: Path) -> None:
     script = textwrap.dedent("""
         import os, pathlib, signal, sys
-        from vigia.store.embedded import EmbeddedPostgres
+        from vigia.store import embedded_programs
+from vigia.store.embedded import EmbeddedPostgres
         EmbeddedPostgres(pathlib.Path(sys.argv[1]), {"fsync": "off", "shared_buffers": "16MB"}).start()
         os.kill(os.getpid(), signal.SIGKILL)
     """)
@@ -162,6 +164,21 @@ def test_root_runs_it_as_somebody_else_and_changes_no_mode_above_the_home(tmp_pa
         assert above.stat().st_mode & 0o777 == mode
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be refused by PostgreSQL")
+def test_root_runs_programs_that_only_root_reaches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = embedded_programs._program_folder().parents[1]
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    shutil.copytree(installed / "pginstall18", private / installed.name / "pginstall18")
+    libraries = installed.with_name(f"{installed.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, private / libraries.name)
+    monkeypatch.setattr(embedded_programs, "_program_folder", lambda: private / installed.name / "pginstall18" / "bin")
+    with EmbeddedPostgres(private / "home", SMALL) as server:
+        assert answer(server.dsn) == 42
+    assert private.stat().st_mode & 0o777 == 0o700
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
 def test_an_ordinary_user_runs_it_as_itself() -> None:
     nobody = pwd.getpwnam("nobody")
@@ -169,7 +186,8 @@ def test_an_ordinary_user_runs_it_as_itself() -> None:
     try:
         os.chown(home, nobody.pw_uid, nobody.pw_gid)
         script = (
-            "import pathlib, sys\nfrom vigia.store.embedded import postgres\nwith postgres(pathlib.Path(sys.argv[1])) as dsn: print(dsn)\n"
+            "import pathlib, sys\nfrom vigia.store import embedded_programs
+from vigia.store.embedded import postgres\nwith postgres(pathlib.Path(sys.argv[1])) as dsn: print(dsn)\n"
         )
         ran = subprocess.run(
             [shutil.which("setpriv") or "setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups",

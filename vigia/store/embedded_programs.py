@@ -71,7 +71,9 @@ class Programs:
         identity: _Identity = {}
         if self.user is not None and self.passes_folders:
             drop = ["setpriv", f"--reuid={self.user.pw_uid}", f"--regid={self.user.pw_gid}", "--clear-groups"]
-            command = [*drop, "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--", *command]
+            # Without no_setuid_fixup access(2), which initdb asks, would not count the capability.
+            keep = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--securebits=+no_setuid_fixup"]
+            command = [*drop, *keep, "--", *command]
         elif self.user is not None:
             identity = {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
         return subprocess.Popen(  # noqa: S603 - our own programs
