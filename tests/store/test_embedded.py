@@ -78,8 +78,7 @@ def test_a_server_that_was_killed_starts_again(home: Path) -> None:
 def test_a_server_whose_starter_was_killed_is_adopted_and_stopped(home: Path) -> None:
     script = textwrap.dedent("""
         import os, pathlib, signal, sys
-        from vigia.store import embedded_programs
-from vigia.store.embedded import EmbeddedPostgres
+        from vigia.store.embedded import EmbeddedPostgres
         EmbeddedPostgres(pathlib.Path(sys.argv[1]), {"fsync": "off", "shared_buffers": "16MB"}).start()
         os.kill(os.getpid(), signal.SIGKILL)
     """)
@@ -186,8 +185,7 @@ def test_an_ordinary_user_runs_it_as_itself() -> None:
     try:
         os.chown(home, nobody.pw_uid, nobody.pw_gid)
         script = (
-            "import pathlib, sys\nfrom vigia.store import embedded_programs
-from vigia.store.embedded import postgres\nwith postgres(pathlib.Path(sys.argv[1])) as dsn: print(dsn)\n"
+            "import pathlib, sys\nfrom vigia.store.embedded import postgres\nwith postgres(pathlib.Path(sys.argv[1])) as dsn: print(dsn)\n"
         )
         ran = subprocess.run(
             [shutil.which("setpriv") or "setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups",
