@@ -1,7 +1,7 @@
 """Child processes that live and die with their supervisor.
 
 A child that ends by itself is started again after a growing pause. Children ignore the terminal's Ctrl-C (each has its own
-session): the supervisor stops them in the reverse order of their start. When the supervisor itself is killed, Linux ends them
+session): the supervisor stops them. When the supervisor itself is killed, Linux ends them
 (parent-death signal); elsewhere the next start ends what the pid files name.
 """
 
@@ -74,6 +74,7 @@ class Child:
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    needed_by_others: bool = False
     process: subprocess.Popen[bytes] | None = None
     pause_s: float = FIRST_PAUSE_S
     restart_at: float = 0.0
@@ -92,7 +93,7 @@ def _die_with_parent() -> None:
 
 
 class Supervisor:
-    """Starts children in order and keeps them running; `stop` ends them in reverse order."""
+    """Starts children in order and keeps them running until `stop`."""
 
     def __init__(self, home: Path) -> None:
         self.run_folder = home / "run"
@@ -124,13 +125,17 @@ class Supervisor:
         self._watch = asyncio.create_task(self._restart_forever(), name="supervisor")
 
     async def stop(self) -> None:
-        """End all children, last started first; kill the one that does not end in time."""
+        """End all children at once, then those they need to say goodbye; kill the one that does not end in time."""
         if self._watch is not None:
             self._watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watch
-        for child in reversed(self.children):
-            await asyncio.to_thread(self._end, child)
+        for needed in (False, True):
+            ending = [child for child in self.children if child.needed_by_others is needed]
+            for child in ending:
+                if child.process is not None:
+                    child.process.terminate()
+            await asyncio.gather(*(asyncio.to_thread(self._end, child) for child in ending))
         self.children.clear()
 
     def _spawn(self, child: Child) -> None:
@@ -166,7 +171,6 @@ class Supervisor:
         process = child.process
         if process is None:
             return
-        process.terminate()
         try:
             process.wait(STOP_WAIT_S)
         except subprocess.TimeoutExpired:

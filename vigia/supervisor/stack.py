@@ -42,7 +42,7 @@ class StackConfig:
 
 
 class Stack:
-    """Entering starts everything in order and waits until each part is ready; leaving stops it in reverse order."""
+    """Entering starts everything in order and waits until each part is ready; leaving stops it."""
 
     def __init__(self, config: StackConfig, tell: Callable[[str], None] = lambda _line: None) -> None:
         self.config = config
@@ -73,15 +73,15 @@ class Stack:
         await self._stop()
 
     async def start_services(self) -> None:
-        """Start ingest, analytics, worker and api; from then on whatever ends is started again."""
+        """Start api, ingest, worker and analytics, the pages first; from then on whatever ends is started again."""
         shared = ["--home", str(self.config.home), "--dsn", self.dsn]
+        address = ["--host", self.config.host, "--port", str(self.config.port)]
+        await self.start(Child("api", vigia_command("api", "run", *shared, *address), self.config.environment), self._api_answers)
         await self.start(Child("ingest", vigia_command("ingest", "run", *shared, "--broker", self.broker_url), self.config.environment))
+        await self.start(Child("worker", vigia_command("worker", "run", *shared), self.config.environment))
         await self.start(
             Child("analytics", vigia_command("analytics", "run", *shared, *self.config.analytics_options), self.config.environment)
         )
-        await self.start(Child("worker", vigia_command("worker", "run", *shared), self.config.environment))
-        address = ["--host", self.config.host, "--port", str(self.config.port)]
-        await self.start(Child("api", vigia_command("api", "run", *shared, *address), self.config.environment), self._api_answers)
         self._running.watch()
         if self._postgres is not None:
             self._database_watch = asyncio.create_task(self._keep_database(self._postgres), name="database watch")
@@ -112,7 +112,9 @@ class Stack:
         plan = choose_broker(self.config.home, _free_port(self.config.home))
         self.broker_url, self.broker_name = plan.url, plan.name
         address = urlsplit(plan.url)
-        await self.start(Child("broker", plan.command), lambda: _accepts(address.hostname or "127.0.0.1", address.port or 1883))
+        await self.start(
+            Child("broker", plan.command, needed_by_others=True), lambda: _accepts(address.hostname or "127.0.0.1", address.port or 1883)
+        )
 
     async def _keep_database(self, postgres: EmbeddedPostgres) -> None:
         """Start the embedded database again when it was killed."""
