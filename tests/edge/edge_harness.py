@@ -106,11 +106,15 @@ class Host:
         self.client.will_set(str(StateTopic("vigia")), self._state[False], 1, retain=True)
         self.client.reconnect_delay_set(1, 1)
         self.client.on_connect = lambda client, *_: client.subscribe("spBv1.0/#", 0)
-        self.client.on_subscribe = lambda *_: (self.say(online=True), ready.set())
+        self.client.on_subscribe = lambda *_: self._say_hello(ready)
         self.client.on_message = self._take
         self.client.connect("127.0.0.1", int(self.url.rsplit(":", 1)[1]), keepalive=10)
         self.client.loop_start()
         assert ready.wait(10)
+
+    def _say_hello(self, ready: threading.Event) -> None:
+        self.say(online=True)
+        ready.set()
 
     def say(self, *, online: bool) -> mqtt.MQTTMessageInfo:
         return self.client.publish(str(StateTopic("vigia")), self._state[online], 1, retain=True)

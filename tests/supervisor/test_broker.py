@@ -9,6 +9,7 @@ from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from vigia.supervisor.broker import BrokerError, RunningBroker, choose_broker, running_broker
 
@@ -29,12 +30,12 @@ class Client:
     def __init__(self, port: int, *filters: tuple[str, int], will: tuple[str, bytes, int, bool] | None = None) -> None:
         self.got: list[Message] = []
         self.ready = threading.Event()
-        self.mqtt = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
+        self.mqtt = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
         if will:
             self.mqtt.will_set(*will)
         self.mqtt.on_connect = lambda client, *_: client.subscribe(list(filters)) if filters else self.ready.set()
         self.mqtt.on_subscribe = lambda *_: self.ready.set()
-        self.mqtt.on_message = lambda _client, _data, message: self.got.append((message.topic, message.payload, message.retain))
+        self.mqtt.on_message = lambda _client, _data, message: self.got.append((message.topic, bytes(message.payload), message.retain))
         self.mqtt.connect("127.0.0.1", port, keepalive=5)
         self.mqtt.loop_start()
         assert self.ready.wait(10)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from pathlib import Path
 
 import structlog
 
@@ -62,12 +61,6 @@ def check(config: EdgeConfig) -> list[str]:
 def status(config: EdgeConfig) -> dict[str, BufferStatus | None]:
     """The buffer of each node by the node's name; None where there is none yet."""
     return {node.name: buffer_status(config.buffer_path(node)) for node in config.nodes}
-
-
-def samples_stored(folder: Path) -> int:
-    """How many samples all buffers in `folder` ever stored."""
-    found = (buffer_status(path) for path in sorted(folder.glob("*.sqlite")))
-    return sum(one.samples_stored for one in found if one is not None)
 
 
 def _first_of(group: BaseExceptionGroup[BaseException], kind: type[EdgeError]) -> EdgeError | None:
