@@ -2,13 +2,18 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 
 import psycopg
-from ingest_harness import HOUR_MS, START_MS, Edge, Line, check_all_stored_once, letters, line, query, stored
+import pytest
+from ingest_harness import HOUR_MS, LIMITS, START_MS, Edge, Line, check_all_stored_once, letters, line, query, stored
 
 from vigia.ingest.inbox import Message
+from vigia.ingest.write import Part, Written
 from vigia.sparkplug.datatypes import DataType
 from vigia.sparkplug.payload import Metric
+from vigia.store.database import DatabaseUnavailableError
 
 
 async def test_a_batch_is_stored_and_acknowledged(wire: Line, edge: Edge, seeded: str) -> None:
@@ -245,3 +250,56 @@ async def test_two_workers_given_the_same_batches_store_them_once(either_seeded:
             await asyncio.gather(one.pipeline.flush(), two.pipeline.flush())
         check_all_stored_once(either_seeded, edge)
         assert one.host.acknowledged == two.host.acknowledged == 50
+
+
+async def test_while_the_database_is_away_nothing_is_acknowledged_and_edges_are_told_to_wait(
+    seeded: str, edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with line(seeded, replace(LIMITS, offline_after_s=0.1)) as one:
+        await one.hear(*edge.born())
+        one.host.published.clear()
+        write, refusals = one.store.write_data, iter(range(4))
+
+        async def away(parts: Sequence[Part]) -> Written:
+            if next(refusals, None) is not None:
+                raise DatabaseUnavailableError
+            assert one.host.acknowledged is None
+            return await write(parts)
+
+        monkeypatch.setattr(one.store, "write_data", away)
+        await one.hear(edge.data("R1", 1))
+        assert one.host.acknowledged == 1
+        assert one.host.paused > 0
+        assert one.host.resumed == 1
+    check_all_stored_once(seeded, edge)
+
+
+async def test_a_lost_acknowledgement_and_a_new_process_double_nothing(seeded: str, edge: Edge) -> None:
+    async with line(seeded) as one:
+        await one.hear(*edge.born(), *(edge.data("R1", hour) for hour in range(1, 6)))
+    async with line(seeded) as two:
+        edge.session = 1
+        await two.hear(*edge.born())
+        assert two.host.acknowledged == 5
+        await two.hear(*(edge.data("R1", hour, eseq=hour, historical=True) for hour in range(1, 6)))
+        assert two.host.acknowledged == 5
+    check_all_stored_once(seeded, edge)
+
+
+async def test_a_fault_of_our_own_keeps_the_batch_at_the_edge(wire: Line, edge: Edge, seeded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    await wire.hear(*edge.born())
+    write = wire.store.write_data
+
+    async def faulty(parts: Sequence[Part]) -> Written:
+        if any(part.batch is not None and part.batch.eseq == 2 for part in parts):
+            raise ZeroDivisionError
+        return await write(parts)
+
+    monkeypatch.setattr(wire.store, "write_data", faulty)
+    await wire.hear(edge.data("R1", 1), edge.data("R1", 2), edge.data("R1", 3))
+    assert wire.host.acknowledged == 1
+    assert [reason for reason, _ in letters(seeded)] == ["internal error"]
+    monkeypatch.undo()
+    await wire.hear(edge.data("R1", 2, eseq=2))
+    assert wire.host.acknowledged == 3
+    check_all_stored_once(seeded, edge)
