@@ -209,8 +209,9 @@ def _predictions(flight: Flight, model: int) -> Iterator[NewPrediction]:
     for hour, row in flight.cycles():
         error = 0.9 * error + noise.gauss(0, 2.5)
         left = flight.first + len(flight.rows) - hour
-        life = max(1.0, min(CAP, left) + error * min(1.0, left / 60))
         alarm = ALARM_AT.get(flight.place.name, 10_000) if flight.first == 0 else 10_000
+        left = min(left, max(3, alarm + 27 - hour) if hour > alarm - 60 else left)
+        life = max(1.0, min(CAP, left) + error * min(1.0, left / 60))
         chance = 1 / (1 + math.exp(-(hour - alarm + 0.5) / 1.4)) if hour > alarm - 20 else 0.02 + max(0.0, 0.3 * (50 - life) / 50)
         shifts = {name: abs(row[index[name]] - healthy[name]) / (0.002 * healthy[name]) * (1.6 if place == 0 else 1.0) for place, name in enumerate(LEADERS)}
         total = sum(shifts.values()) or 1.0

@@ -97,7 +97,7 @@ class BandPoint:
 
 @dataclass(frozen=True)
 class BandChart:
-    """A band over time in a plot of 100 x 100: paths for the interval and the middle, axes, and where `now` is."""
+    """A band over time in a plot of 100 x 100: paths for the interval and the middle, axes, where `now` is and how it may go on."""
 
     band: str
     middle: str
@@ -105,6 +105,7 @@ class BandChart:
     last_y: str
     x_ticks: tuple[TimeTick, ...]
     y_ticks: tuple[Tick, ...]
+    wedge: str
     projected: str
 
 
@@ -127,9 +128,10 @@ def band_chart(points: Sequence[BandPoint], until: datetime, ends: tuple[datetim
     upper = " ".join(f"{x(point.at)},{y(point.high)}" for point in points)
     lower = " ".join(f"{x(point.at)},{y(point.low)}" for point in reversed(points))
     last = points[-1]
-    wedge = ""
+    wedge = projected = ""
     if ends is not None:
         wedge = f"M{x(last.at)},{y(last.high)} L{x(ends[2])},100 L{x(ends[0])},100 L{x(last.at)},{y(last.low)} Z"
+        projected = f"M{x(last.at)},{y(last.middle)} L{x(ends[1])},100"
     return BandChart(
         band=f"M{upper} {lower} Z",
         middle="M" + " ".join(f"{x(point.at)},{y(point.middle)}" for point in points),
@@ -137,7 +139,8 @@ def band_chart(points: Sequence[BandPoint], until: datetime, ends: tuple[datetim
         last_y=f"{y(last.middle)}%",
         x_ticks=time_ticks(start, end),
         y_ticks=upwards(ticks),
-        projected=wedge,
+        wedge=wedge,
+        projected=projected,
     )
 
 
@@ -147,19 +150,32 @@ class LineChart:
 
     line: str
     level: str | None
+    last_x: str
     last_y: str
     low: float
     high: float
 
 
-def line_chart(values: Sequence[float | None], level: float | None = None, low: float | None = None, high: float | None = None) -> LineChart | None:
-    """Equally spaced values; None breaks the line. Without `low` and `high` the range is that of the values and the level."""
+@dataclass(frozen=True)
+class Frame:
+    """Where a line is drawn. `low` and `high` None: as the values and the level need; `width`: the share of the plot it takes."""
+
+    low: float | None = None
+    high: float | None = None
+    width: float = 1.0
+
+
+FITTING = Frame()
+
+
+def line_chart(values: Sequence[float | None], level: float | None = None, frame: Frame = FITTING) -> LineChart | None:
+    """Equally spaced values; None breaks the line. None for fewer than two values."""
     known = [value for value in values if value is not None]
     if len(known) < 2:  # noqa: PLR2004 - a line needs two ends
         return None
     compared = known if level is None else [*known, level]
-    bottom = min(compared) if low is None else low
-    top = max(compared) if high is None else high
+    bottom = min(compared) if frame.low is None else frame.low
+    top = max(compared) if frame.high is None else frame.high
     span = (top - bottom) or 1.0
     parts: list[str] = []
     pen = "M"
@@ -167,11 +183,12 @@ def line_chart(values: Sequence[float | None], level: float | None = None, low: 
         if value is None:
             pen = "M"
             continue
-        parts.append(f"{pen}{_coordinate(index / (len(values) - 1))},{_coordinate(1 - (value - bottom) / span)}")
+        parts.append(f"{pen}{_coordinate(frame.width * index / (len(values) - 1))},{_coordinate(1 - (value - bottom) / span)}")
         pen = "L"
     return LineChart(
         line=" ".join(parts),
         level=None if level is None else f"{_coordinate(1 - (level - bottom) / span)}%",
+        last_x=percent(frame.width),
         last_y=f"{_coordinate(1 - (known[-1] - bottom) / span)}%",
         low=bottom,
         high=top,

@@ -41,6 +41,11 @@ class Language:
     translations: NullTranslations
 
     @property
+    def tag(self) -> str:
+        """The language with its region, for numbers and dates in the browser."""
+        return _LOCALES[self.code].replace("_", "-")
+
+    @property
     def html(self) -> str:
         """The value of `lang`."""
         return _HTML[self.code]
@@ -65,6 +70,10 @@ class Language:
         size = abs(value)
         digits = 0 if size >= 10_000 else 1 if size >= 1000 else 2 if size >= 10 else 3 if size >= 1 else 4  # noqa: PLR2004 - powers of ten
         return self.number(value, digits)
+
+    def quantity(self, value: float, unit: str) -> str:
+        """A reading with its unit."""
+        return f"{self.significant(value)}\u00a0{unit}" if unit else self.significant(value)
 
     def percent(self, share: float | Decimal, digits: int = 0) -> str:
         """`share` between 0 and 1."""

@@ -129,6 +129,7 @@ def _filters(language: Language) -> dict[str, Callable[..., Any]]:
         unit=words.unit,
         number=language.number,
         significant=language.significant,
+        quantity=language.quantity,
         percent=language.percent,
         money=language.money,
         moment=language.moment,

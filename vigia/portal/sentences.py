@@ -35,7 +35,10 @@ def headline(language: Language, engines: Sequence[EngineView]) -> str:
     planned = sum(1 for engine in needing if engine.planned_from is not None)
     if not engines:
         return language.text("No engines are set up yet.")
-    if count["failure"]:
+    if count["failure"] and count["maintenance_required"]:
+        down = language.plural("%(count)s engine is down", "%(count)s engines are down", count["failure"])
+        first = f"{down}, " + language.plural("%(count)s needs maintenance.", "%(count)s need maintenance.", count["maintenance_required"])
+    elif count["failure"]:
         first = language.plural("%(count)s engine is down.", "%(count)s engines are down.", count["failure"])
     elif count["maintenance_required"]:
         first = language.plural("%(count)s engine needs maintenance.", "%(count)s engines need maintenance.", count["maintenance_required"])
@@ -44,8 +47,8 @@ def headline(language: Language, engines: Sequence[EngineView]) -> str:
     else:
         return language.plural("%(count)s engine deserves a look.", "%(count)s engines deserve a look.", len(engines) - count["normal"])
     if planned == len(needing):
-        return f"{first} {language.plural('The visit is planned.', 'All visits are planned.', planned)}"
-    return f"{first} {language.plural('%(count)s visit is not planned yet.', '%(count)s visits are not planned yet.', len(needing) - planned)}"
+        return f"{first} " + language.plural("The visit is planned.", "All visits are planned.", planned)
+    return f"{first} " + language.plural("%(count)s visit is not planned yet.", "%(count)s visits are not planned yet.", len(needing) - planned)
 
 
 def site_view(language: Language, row: SiteRow, engines: Sequence[EngineView], now: datetime) -> SiteView:
@@ -75,7 +78,7 @@ def _site_sentence(language: Language, here: Sequence[EngineView], *, silent: bo
     flying = len(here) - len(down) - sum(1 for engine in here if engine.started)
     parts = [language.plural("%(count)s of %(all)s engine flies.", "%(count)s of %(all)s engines fly.", flying, all=language.number(len(here)))]
     if len(here) == flying:
-        parts = [language.plural("The engine flies.", "All %(count)s engines fly.", len(here))]
+        parts = [language.text("Both engines fly.") if flying == 2 else language.plural("The engine flies.", "All %(count)s engines fly.", flying)]  # noqa: PLR2004 - both
     parts += [language.text("%(role)s is down.", role=engine.role) for engine in down]
     parts += [language.text("%(role)s is being worked on.", role=engine.role) for engine in here if engine.started and engine not in down]
     needing = [engine for engine in here if engine.health == "maintenance_required" and not engine.started]

@@ -134,7 +134,7 @@ KINDS: Mapping[str, str] = {"customer": N_("Customer"), "technician": N_("Techni
 UNITS: Mapping[str, str] = MappingProxyType(
     {
         "1": "", "[degR]": "°R", "Rnk": "°R", "[psi]": "psi", "[lbf_av]/[sin_i]": "psi", "{rpm}": "rpm", "/min": "rpm", "{rev}/min": "rpm",
-        "%": "%", "[lb_av]/s": "lb/s", "[lbm_av]/s": "lb/s", "h": "h", "{cycle}": "", "Cel": "°C", "[pptr]": "",
+        "%": "%", "[lb_av]/s": "lb/s", "[lb_av]/s/[psi]": "lb/s/psi", "h": "h", "{cycle}": "", "Cel": "°C", "[pptr]": "",
     }
 )
 """UCUM codes as people write them."""

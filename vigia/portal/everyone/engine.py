@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from vigia.api.errors import NotFoundError
 from vigia.api.session import Caller, Transaction
 from vigia.portal import words
-from vigia.portal.charts import BandChart, BandPoint, LineChart, band_chart, line_chart, thinned
+from vigia.portal.charts import BandChart, BandPoint, Frame, LineChart, band_chart, line_chart, thinned
 from vigia.portal.context import fleet_ui, now_of
 from vigia.portal.downloads import csv_response
 from vigia.portal.engines import EngineView, engine_list
@@ -24,7 +24,6 @@ from vigia.store.pages import EngineRow, InstallationRow, LifeRow, OrderRow
 router = APIRouter()
 
 _TABLE_ROWS = 48
-_WORST_PROBABILITY = 1.0
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ async def _page(tx: Transaction, role_id: int, language: Language, now: datetime
         mode=words.word(language, words.FAILURE_MODES, reason.failure_mode) if reason else "",
         shares=known[:6],
         life=band_chart([BandPoint(one.at, one.life_p10, one.life_p50, one.life_p90) for one in life], ends[2] if ends else now, ends),
-        chance=line_chart(thinned([one.probability for one in life], 200), low=0.0, high=_WORST_PROBABILITY),
+        chance=line_chart(thinned([one.probability for one in life], 200), frame=Frame(0.0, 1.0, _elapsed(life, ends))),
         ends=ends,
         recent=tuple(reversed(life[-_TABLE_ROWS:])),
         multiples=multiples(found),
@@ -156,6 +155,13 @@ async def _page(tx: Transaction, role_id: int, language: Language, now: datetime
         installations=tuple(await pages.installations(tx, role_id)),
         orders=tuple(orders),
     )
+
+
+def _elapsed(life: Sequence[LifeRow], ends: tuple[datetime, datetime, datetime] | None) -> float:
+    """The share of the time axis that lies in the past."""
+    if len(life) < 2 or ends is None or ends[2] <= life[-1].at:  # noqa: PLR2004 - as for the pace
+        return 1.0
+    return (life[-1].at - life[0].at) / (ends[2] - life[0].at)
 
 
 def _ends(life: Sequence[LifeRow], unit: str) -> tuple[datetime, datetime, datetime] | None:

@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse
 
 from vigia.api.session import Caller, ServiceManager, Transaction
 from vigia.domain.alarms import Shelve
+from vigia.domain.health import FAILED_CONDITION
 from vigia.domain.errors import InvalidValueError, TransitionRefusedError
 from vigia.portal.context import fleet_ui
 from vigia.portal.language import N_
@@ -40,6 +41,11 @@ class AlarmView:
     can_acknowledge: bool
     can_shelve: bool
     can_unshelve: bool
+
+    @property
+    def show_life(self) -> bool:
+        """Whether a remaining life says anything: not of what has failed, nor of what is over."""
+        return self.row.life_p50 is not None and self.row.cleared_at is None and self.row.condition != FAILED_CONDITION
 
 
 @dataclass(frozen=True)

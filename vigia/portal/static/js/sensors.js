@@ -23,11 +23,12 @@ async function start(element) {
   const select = document.getElementById("sensor-choice");
   const readout = document.getElementById("sensor-readout");
   const box = document.getElementById("sensor-table");
-  const lang = document.documentElement.lang;
+  const lang = element.dataset.locale;
   const zone = element.dataset.zone;
   const number = new Intl.NumberFormat(lang, { maximumSignificantDigits: 6 });
   const moment = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "short", timeZone: zone });
   const day = new Intl.DateTimeFormat(lang, { day: "numeric", month: "short", timeZone: zone });
+  const hour = new Intl.DateTimeFormat(lang, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZone: zone });
   let data = null;
   let plot = null;
 
@@ -59,7 +60,7 @@ async function start(element) {
       cursor: { y: false, points: { size: 8 } },
       scales: { x: { time: true } },
       axes: [
-        { stroke: text, grid: { show: false }, ticks: grid, font, values: (_u, splits) => splits.map((ts) => day.format(ts * 1000)), space: 70 },
+        { stroke: text, grid: { show: false }, ticks: grid, font, space: 80, incrs: [1, 3, 6, 12, 24, 48, 96, 168, 336, 672, 1344].map((hours) => hours * 3600), values: (_u, splits, _axis, _space, step) => splits.map((ts) => (step < 86400 ? hour : day).format(ts * 1000)) },
         { stroke: text, grid, ticks: { show: false }, font, size: 64, values: (_u, splits) => splits.map((value) => number.format(value)) },
       ],
       series: [
