@@ -92,6 +92,27 @@ def test_a_device_dies_and_comes_with_its_engine(gateway: Gateway, host: Host) -
     assert host.types.count(MessageType.DDEATH) == 2
 
 
+def test_history_is_told_under_the_engine_that_made_it(gateway: Gateway, broker: RunningBroker) -> None:
+    gateway.install("L", "ESN-1", 1, 0)
+    gateway.install("R", "ESN-9", 3, 0)
+    gateway.clock(2)
+    gateway.remove("L", 2)
+    gateway.remove("R", 2)
+    gateway.install("L", "ESN-2", 2, 2)
+    gateway.clock(4)
+    gateway.start()
+    truth = told("L", 1, 0, range(1, 3)) | told("R", 3, 0, range(1, 3)) | told("L", 2, 2, range(3, 5))
+    wait_for(lambda: gateway.status.samples_stored == len(truth))
+    host = Host(broker.url)
+    host.start()
+    expect(host, truth)
+    assert {(batch.rows[0][0], batch.serial) for batch in host.batches.values()} == {("L", "ESN-1"), ("L", "ESN-2"), ("R", "ESN-9")}
+    # The engine that is gone lived only for its history.
+    wait_for(lambda: [topic.device_id for topic, _ in host.messages if topic.message_type is MessageType.DDEATH] == ["R"])
+    assert host.errors == []
+    host.stop()
+
+
 def test_an_engine_that_failed_says_so_once(gateway: Gateway, host: Host) -> None:
     gateway.install("L", "ESN-1", 1, 0)
     gateway.start()
