@@ -105,8 +105,8 @@ def _units(text: str | None) -> list[int] | None:
     found: set[int] = set()
     with contextlib.suppress(ValueError):
         for part in text.split(","):
-            first, _, last = part.partition("-")
-            found.update(range(int(first), int(last or first) + 1))
+            first, dash, last = part.partition("-")
+            found.update(range(int(first), int(last if dash else first) + 1))
         if found:
             return sorted(found)
     message = f"units {text!r}: give numbers and ranges such as 1-80 or 1-40,61."

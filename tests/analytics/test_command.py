@@ -1,0 +1,87 @@
+"""`vigia analytics` as people start it."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from vigia.cli.analytics import _units, app
+from vigia.errors import ConfigError
+from vigia.store import fleet
+from vigia.store.database import Database
+
+STOP_S = 5.0
+
+
+@asynccontextmanager
+async def started(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    command = (sys.executable, "-m", "vigia", "analytics", *arguments)
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+async def test_it_stops_in_the_middle_of_the_first_training(service: Database, dsn: str, training_file: Path, tmp_path: Path) -> None:
+    async with service.transaction() as tx:
+        await fleet.add_asset_model(tx, "cmapss-fd001", "Turbofan", "{cycle}")
+    async with started("run", "--dsn", dsn, "--home", str(tmp_path), "--train", str(training_file), "--train-units", "1-80") as process:
+        assert process.stdout is not None
+        while b"training the failure model" not in (line := await asyncio.wait_for(process.stdout.readline(), 60)):
+            assert line, "it ended by itself"
+        process.send_signal(signal.SIGTERM)
+        said, _ = await asyncio.wait_for(process.communicate(), STOP_S)
+    assert process.returncode == 0
+    assert b"Traceback" not in said
+
+
+async def test_without_a_database_it_says_so_in_one_sentence(tmp_path: Path) -> None:
+    async with started("run", "--dsn", f"postgresql:///?host={tmp_path}&connect_timeout=1", "--home", str(tmp_path)) as process:
+        said, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 2
+    assert b"no database answers" in said.lower()
+    assert said.count(b"\n") == 1
+
+
+def test_a_missing_training_file_is_named(tmp_path: Path) -> None:
+    found = CliRunner().invoke(app, ["run", "--dsn", "postgresql:///", "--train", str(tmp_path / "gone.txt")])
+    assert isinstance(found.exception, ConfigError)
+    assert "gone.txt: there is no such file" in str(found.exception)
+
+
+def test_no_database_named_tells_how_to_name_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VIGIA_DSN", raising=False)
+    for command in (["run"], ["train", "--data", "x"]):
+        found = CliRunner().invoke(app, command)
+        assert "--dsn (VIGIA_DSN)" in str(found.exception)
+
+
+@pytest.mark.parametrize(("text", "units"), [(None, None), ("3", [3]), ("1-4", [1, 2, 3, 4]), ("1-2,9,4-5", [1, 2, 4, 5, 9])])
+def test_units_are_numbers_and_ranges(text: str | None, units: list[int] | None) -> None:
+    assert _units(text) == units
+
+
+@pytest.mark.parametrize("text", ["", "a", "1-", "4-2"])
+def test_units_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="such as 1-80"):
+        _units(text)
+
+
+def test_the_benchmark_prints_one_json_object(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from vigia.analytics.evaluate import turbofan  # noqa: PLC0415 - patched where the command finds it
+
+    figures = turbofan.CmapssResult("FD001", 1, 1, *[0.5] * 2, False, *[0.5] * 13)  # noqa: FBT003
+    monkeypatch.setattr(turbofan, "evaluate", lambda *_, **__: figures)
+    found = CliRunner().invoke(app, ["evaluate", "cmapss", "--data", str(tmp_path), "--json"])
+    assert json.loads(found.output)["rmse_capped"] == 0.5
+    assert found.output.count("\n") == 1
+    assert "rmse_capped" in CliRunner().invoke(app, ["evaluate", "cmapss", "--data", str(tmp_path)]).output
