@@ -13,7 +13,7 @@ from vigia.ingest.inbox import Message
 from vigia.ingest.write import Part, Written
 from vigia.sparkplug.datatypes import DataType
 from vigia.sparkplug.payload import Metric
-from vigia.store.database import DatabaseUnavailableError
+from vigia.store.database import DatabaseUnavailableError, TransactionConflictError
 
 
 async def test_a_batch_is_stored_and_acknowledged(wire: Line, edge: Edge, seeded: str) -> None:
@@ -261,8 +261,8 @@ async def test_while_the_database_is_away_nothing_is_acknowledged_and_edges_are_
         write, refusals = one.store.write_data, iter(range(4))
 
         async def away(parts: Sequence[Part]) -> Written:
-            if next(refusals, None) is not None:
-                raise DatabaseUnavailableError
+            if (number := next(refusals, None)) is not None:
+                raise TransactionConflictError if number % 2 else DatabaseUnavailableError
             assert one.host.acknowledged is None
             return await write(parts)
 

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 from conftest import seed
-from ingest_harness import query, stored
+from ingest_harness import query, stored, until
 from process_harness import STATE, Gateway, Ingest, Listener, wait_for
 
+from vigia.ingest.broker import Host
+from vigia.ingest.config import BrokerConfig
 from vigia.sparkplug.session import HostState
 from vigia.store.embedded import EmbeddedPostgres
 from vigia.store.migrate import migrate
@@ -132,6 +134,41 @@ def test_it_says_online_while_it_works_and_offline_when_it_stops(ingest: Ingest,
         assert time.monotonic() - started < 5
         wait_for(lambda: not listener.online)
         assert len({state.timestamp for state in listener.heard}) == 1
+
+
+def test_it_stops_in_time_although_the_database_is_away(
+    own_server: tuple[EmbeddedPostgres, Path], broker: RunningBroker, gateway: Gateway, tmp_path: Path
+) -> None:
+    server, _ = own_server
+    dsn = server.dsn
+    asyncio.run(migrate(dsn))
+    asyncio.run(seed(dsn))
+    ingest = Ingest(tmp_path, dsn, broker.url)
+    ingest.start()
+    wait_for(lambda: bool(query(dsn, "select from edge_node where online")))
+    server.stop()
+    gateway.fly(5)
+    wait_for(lambda: "database away" in ingest.log.read_text())
+    started = time.monotonic()
+    assert ingest.stop() == 0
+    assert time.monotonic() - started < 5
+
+
+async def test_paused_it_is_offline_and_resumed_online_again(broker: RunningBroker) -> None:
+    with Listener(broker.port) as listener:
+        host = Host(BrokerConfig.from_url(broker.url), "vigia", lambda _message: None)
+        task = asyncio.create_task(host.run())
+        await until(lambda: listener.online)
+        host.pause()
+        await until(lambda: not listener.online)
+        host.resume()
+        await until(lambda: listener.online)
+        task.cancel()
+        await asyncio.wait((task,))
+        await until(lambda: not listener.online)
+        said = [(state.timestamp, state.online) for state in listener.heard]
+        assert said == sorted(said, key=lambda state: state[0])
+        assert len({timestamp for timestamp, _ in said}) == 2
 
 
 def test_killed_it_is_offline_by_its_will(ingest: Ingest, broker: RunningBroker) -> None:

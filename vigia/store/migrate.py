@@ -17,7 +17,7 @@ from psycopg import sql
 from vigia.store import queries
 from vigia.store.database import StoreError, Transaction, connect
 
-OLDEST_SERVER = 160000
+OLDEST_SERVER = 180000
 LOCK = "select pg_advisory_lock(hashtext('vigia'), hashtext('migrate'))"
 SET_UP = "set local search_path = vigia, public; set local role vigia_owner; select set_config('vigia.staff', 'on', true)"
 
@@ -61,7 +61,7 @@ async def migrate(dsn: str) -> MigrationReport:
     """
     async with await _connect(dsn) as connection:
         if connection.info.server_version < OLDEST_SERVER:
-            raise MigrationError(f"PostgreSQL {connection.info.server_version // 10000} is too old; Vigía needs 16 or newer")
+            raise MigrationError(f"PostgreSQL {connection.info.server_version // 10000} is too old; Vigía needs 18 or newer")
         await connection.execute(LOCK)
         timescale = await _timescale_wanted(connection)
         async with connection.transaction():
