@@ -42,7 +42,9 @@ reading = st.tuples(
 
 def readings_of(rows: list[tuple[int, int, float, int]]) -> Readings:
     columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
-    return Readings(np.array(columns[0], np.int32), np.array(columns[1], np.int64), np.array(columns[2], float), np.array(columns[3], np.int16))
+    return Readings(
+        np.array(columns[0], np.int32), np.array(columns[1], np.int64), np.array(columns[2], float), np.array(columns[3], np.int16)
+    )
 
 
 async def store(database: Database, batches: list[Readings]) -> None:
@@ -61,7 +63,9 @@ def check(dsn: str) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(batches=st.lists(st.lists(reading, min_size=1, max_size=30), min_size=1, max_size=6))
-def test_late_and_repeated_moments_give_the_rollups_of_a_recount(dsn_of_module: str, batches: list[list[tuple[int, int, float, int]]]) -> None:
+def test_late_and_repeated_moments_give_the_rollups_of_a_recount(
+    dsn_of_module: str, batches: list[list[tuple[int, int, float, int]]]
+) -> None:
     with psycopg.connect(dsn_of_module, options="-c search_path=vigia") as connection:
         connection.execute("truncate telemetry, telemetry_1m, telemetry_1h, point_latest")
 
@@ -89,7 +93,10 @@ async def test_several_writers_at_once_give_the_rollups_of_a_recount(either_dsn:
         value = rng.integers(-50, 50, n).astype(float)
         value[rng.random(n) < 0.1] = np.nan
         return Readings(
-            rng.integers(1, 5, n).astype(np.int32), START + rng.integers(0, 4 * 3600, n) * 500_000, value, rng.choice([0, 0, 0, 2], n).astype(np.int16)
+            rng.integers(1, 5, n).astype(np.int32),
+            START + rng.integers(0, 4 * 3600, n) * 500_000,
+            value,
+            rng.choice([0, 0, 0, 2], n).astype(np.int16),
         )
 
     async with Database(either_dsn, "vigia_service") as database, asyncio.TaskGroup() as tasks:
@@ -129,7 +136,9 @@ async def test_array_parameters_arrive_as_they_are(service: Database) -> None:
     floats = np.array([1.5, np.nan, -np.inf, 0.0])
     at = np.array([START, -1], np.int64)
     async with service.transaction() as tx:
-        row = await (await tx.execute("select %s, %s, %s, %s", (Float8s(floats), Int8s(at), Timestamps(at), Float8s(floats[:0])))).fetchone()
+        row = await (
+            await tx.execute("select %s, %s, %s, %s", (Float8s(floats), Int8s(at), Timestamps(at), Float8s(floats[:0])))
+        ).fetchone()
     assert row is not None
     assert row[0] == [1.5, None, -np.inf, 0.0]
     assert row[1] == [START, -1]
