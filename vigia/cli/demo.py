@@ -56,7 +56,7 @@ def demo(
                 screen.stopping()
                 task.cancel()
 
-        for signal_number in (signal.SIGINT, signal.SIGTERM):
+        for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # Ctrl-C, a service manager, a closed terminal
             asyncio.get_running_loop().add_signal_handler(signal_number, stop)
         report = await Run(config, screen).fly()
         if as_json:

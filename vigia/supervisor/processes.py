@@ -1,8 +1,8 @@
 """Child processes that live and die with their supervisor.
 
 A child that ends by itself is started again after a growing pause. Children ignore the terminal's Ctrl-C (each has its own
-session): the supervisor stops them. When the supervisor itself is killed, Linux ends them
-(parent-death signal); elsewhere the next start ends what the pid files name.
+session): the supervisor stops them. When the supervisor itself is killed, Linux ends them (parent-death signal); elsewhere the next start
+ends what the pid files name.
 """
 
 import asyncio
