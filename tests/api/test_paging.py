@@ -73,3 +73,15 @@ async def test_rows_inserted_while_paging_oldest_first_come_at_the_end(client: h
 async def test_an_empty_list_is_one_empty_page(client: httpx.AsyncClient) -> None:
     answer = await client.get("/api/v1/assets", params={"serial_number": "no such"}, headers=MANAGER)
     assert answer.json() == {"items": [], "next": None}
+
+
+async def test_what_has_not_changed_is_not_sent_again(client: httpx.AsyncClient, world: World) -> None:
+    first = await client.get("/api/v1/assets", headers=MANAGER)
+    again = await client.get("/api/v1/assets", headers={**MANAGER, "If-None-Match": f'"other", {first.headers["etag"]}'})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["cache-control"] == "private, no-cache"
+    insert(world, "assets", 1)
+    changed = await client.get("/api/v1/assets", headers={**MANAGER, "If-None-Match": first.headers["etag"]})
+    assert changed.status_code == 200
+    assert changed.headers["etag"] != first.headers["etag"]
+    assert "etag" not in (await client.get("/api/v1/assets/2147483647", headers=MANAGER)).headers

@@ -10,6 +10,7 @@ from starlette.middleware.gzip import GZipMiddleware
 import vigia.portal
 from vigia.api import docs, document, problems, routes
 from vigia.api.config import ApiConfig
+from vigia.api.etags import ETags
 from vigia.api.guard import Guard
 from vigia.api.live import Hub
 from vigia.api.state import State
@@ -59,6 +60,7 @@ def create_app(config: ApiConfig) -> FastAPI:
         app.include_router(portal_router)
     answer = problems.answering(getattr(vigia.portal, "error_page", None))
     problems.install(app, answer)
+    app.add_middleware(ETags)
     # A compressed event stream would be held back until a block is full: GZipMiddleware leaves text/event-stream alone.
     app.add_middleware(GZipMiddleware, minimum_size=1000)
     app.add_middleware(Guard, answer=answer)

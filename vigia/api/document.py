@@ -7,6 +7,12 @@ from fastapi.openapi.utils import get_openapi
 
 from vigia.api.problems import ProblemBody, declared
 
+COOKIE = {
+    "type": "apiKey",
+    "in": "cookie",
+    "name": "vigia_session",
+    "description": "Set by POST /api/v1/session. Unsafe requests carry its CSRF token in X-CSRF-Token or the form field csrf_token.",
+}
 METHODS = ("get", "put", "post", "delete", "patch")
 
 
@@ -36,6 +42,7 @@ def build(app: FastAPI) -> dict[str, Any]:
     problem = ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(problem.pop("$defs"))
     schemas["Problem"] = problem
+    document["components"].setdefault("securitySchemes", {})["cookie"] = COOKIE
     for path in document["paths"].values():
         for method in METHODS:
             if method in path:
@@ -49,6 +56,7 @@ def _declare_errors(operation: dict[str, Any]) -> None:
     if operation.get("parameters") or operation.get("requestBody"):
         statuses |= {400, 422}
     if operation.get("security"):
+        operation["security"].append({"cookie": []})
         statuses.add(401)
         if "requestBody" in operation:
             statuses.add(403)

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import sys
+from importlib import resources
 
+import structlog
 import typer
 
 from vigia.cli.options import Dsn, Home, Host, Port
@@ -22,6 +24,8 @@ def run(home: Home = None, dsn: Dsn = None, host: Host = None, port: Port = None
     settings = load_settings(home=home, dsn=dsn, host=host, port=port)
     if settings.dsn is None:
         raise ConfigError("No database is named: give --dsn (VIGIA_DSN); `vigia demo` starts one by itself.")
+    if not (resources.files("vigia.portal") / "static" / "vendor" / ".stamp").is_file():
+        structlog.get_logger().warning("pages lack their front-end files until `python -m vigia.portal.build` has fetched them")
     asyncio.run(serve(ApiConfig(dsn=settings.dsn, host=settings.host, port=settings.port)))
 
 
