@@ -6,7 +6,7 @@ model has to be trained; what they cause (alarms, orders, visits, swaps) is done
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from vigia.demo import fleet as demo
 from vigia.demo.credentials import PEOPLE, Account, Credentials
 from vigia.domain.work_orders import Autonomy
 from vigia.edge.sources.replay.recording import POINTS, Row, read_recording
-from vigia.store import failure_cases, findings, fleet, installations, ledger, models, points, predictions, telemetry, visits, work_orders
+from vigia.store import failure_cases, findings, fleet, ledger, models, points, predictions, telemetry, visits, work_orders
 from vigia.store.database import Database, Transaction
 from vigia.store.findings import NewFinding
 from vigia.store.fleet import RolePlace
@@ -28,10 +28,19 @@ from vigia.store.ledger import Batch
 from vigia.store.models import NewModelVersion
 from vigia.store.points import NewPoint
 from vigia.store.predictions import NewPrediction
-from vigia.workflows import acknowledge_alarm, case_to_work_order, complete_step, dispatch_day, finding_to_alarm, finish_work_order, record_state, start_work_order
+from vigia.workflows import (
+    acknowledge_alarm,
+    case_to_work_order,
+    complete_step,
+    dispatch_day,
+    finding_to_alarm,
+    finish_work_order,
+    record_state,
+    start_work_order,
+)
 from vigia.workflows.finish_work_order import WorkReport
 
-PASSWORD = "blue-heron-42"
+PASSWORD = "blue-heron-42"  # noqa: S105 - of invented people
 HOURS = 168
 SILENT_SITE, SILENT_FROM = "Manaus Rio Negro", 155
 NODE_EPOCH = 1
@@ -76,6 +85,7 @@ class Flown:
 
     roles: dict[str, int] = field(default_factory=dict)
     orders: dict[str, int] = field(default_factory=dict)
+    model: int = 0
 
 
 def people() -> Credentials:
@@ -91,18 +101,22 @@ async def fly(database: Database) -> Flown:
     async with database.transaction() as tx:
         await demo.seed(tx, demo.ROLES, people())
         version = await models.register(
-            tx, NewModelVersion(demo.ASSET_MODEL, demo.FAILURE_MODE, "2026.1", "0" * 64, {"decision": {"probability": 0.5, "consecutive": 3, "clear_probability": 0.2}})
+            tx,
+            NewModelVersion(
+                demo.ASSET_MODEL,
+                demo.FAILURE_MODE,
+                "2026.1",
+                "0" * 64,
+                {"decision": {"probability": 0.5, "consecutive": 3, "clear_probability": 0.2}},
+            ),
         )
         await models.promote(tx, demo.ASSET_MODEL, demo.FAILURE_MODE, "2026.1")
+        flown.model = version.model_version_id
         places = await fleet.roles(tx)
     for place in places:
         flown.roles[place.name] = place.role_id
-        assert place.serial_number is not None
-        assert place.asset_id is not None
-        rows = recording[demo.unit_of(place.serial_number)]
-        last = min(HOURS, SILENT_FROM if place.site == SILENT_SITE else HOURS)
         async with database.transaction() as tx:
-            await _fly_role(tx, place, rows, last, version.model_version_id, flown)
+            await _fly_role(tx, place, recording, flown)
     async with database.transaction() as tx:
         for node in await fleet.edge_nodes(tx):
             site = next(place.site for place in places if place.edge_node_id == node.edge_node_id)
@@ -112,11 +126,14 @@ async def fly(database: Database) -> Flown:
     return flown
 
 
-async def _fly_role(tx: Transaction, place: RolePlace, rows: tuple[Row, ...], last: int, model: int, flown: Flown) -> None:
+async def _fly_role(tx: Transaction, place: RolePlace, recording: Mapping[int, tuple[Row, ...]], flown: Flown) -> None:
+    assert place.serial_number is not None
+    rows = recording[demo.unit_of(place.serial_number)]
+    last = SILENT_FROM if place.site == SILENT_SITE else HOURS
     assert place.asset_id is not None
     swap = ALARM_AT[place.name] + 12 if place.name in CHANGED_EARLY else None
     flight = Flight(place, place.asset_id, rows, 0, swap or last)
-    await _write(tx, flight, model)
+    await _write(tx, flight, flown.model)
     await record_state.handle(tx, flight.asset_id, 1, at(1))
     if place.name == DRIFTING:
         await _drift(tx, flight)
@@ -127,14 +144,17 @@ async def _fly_role(tx: Transaction, place: RolePlace, rows: tuple[Row, ...], la
         technician = await visits.open_of_order(tx, order)
         assert technician is not None
         await start_work_order.handle(tx, order, at(swap - 4), technician.technician_id)
-        report = WorkReport(CHANGED_EARLY[place.name], "wear" if CHANGED_EARLY[place.name] == "confirmed" else "none", "Leading edges of stages 3 and 4 worn.")
+        report = WorkReport(
+            CHANGED_EARLY[place.name],
+            "wear" if CHANGED_EARLY[place.name] == "confirmed" else "none",
+            "Leading edges of stages 3 and 4 worn.",
+        )
         await finish_work_order.handle(tx, order, report, at(swap), technician.technician_id)
         role = next(one for one in await fleet.roles(tx) if one.role_id == place.role_id)
         assert role.asset_id is not None
         assert role.serial_number is not None
-        spare = read_recording(Path(vigia.demo.__file__).parent / "data" / "train_FD001.txt.gz")[demo.unit_of(role.serial_number)]
-        second = Flight(role, role.asset_id, spare, swap, last)
-        await _write(tx, second, model)
+        second = Flight(role, role.asset_id, recording[demo.unit_of(role.serial_number)], swap, last)
+        await _write(tx, second, flown.model)
         await record_state.handle(tx, second.asset_id, 1, at(swap + 1))
     if place.name == FAILED:
         await record_state.handle(tx, flight.asset_id, 0, at(len(rows) + 1))
@@ -213,7 +233,10 @@ def _predictions(flight: Flight, model: int) -> Iterator[NewPrediction]:
         left = min(left, max(3, alarm + 27 - hour) if hour > alarm - 60 else left)
         life = max(1.0, min(CAP, left) + error * min(1.0, left / 60))
         chance = 1 / (1 + math.exp(-(hour - alarm + 0.5) / 1.4)) if hour > alarm - 20 else 0.02 + max(0.0, 0.3 * (50 - life) / 50)
-        shifts = {name: abs(row[index[name]] - healthy[name]) / (0.002 * healthy[name]) * (1.6 if place == 0 else 1.0) for place, name in enumerate(LEADERS)}
+        shifts = {
+            name: abs(row[index[name]] - healthy[name]) / (0.002 * healthy[name]) * (1.6 if place == 0 else 1.0)
+            for place, name in enumerate(LEADERS)
+        }
         total = sum(shifts.values()) or 1.0
         largest = sorted(LEADERS, key=lambda name: -shifts[name])[:6] if life < 110 else ()
         yield NewPrediction(
@@ -229,7 +252,8 @@ def _predictions(flight: Flight, model: int) -> Iterator[NewPrediction]:
             life_p90=life * 1.18 + 5,
             health=100 * min(1.0, life / CAP),
             contributions=[
-                {"point": name, "share": shifts[name] / total, "value": row[index[name]], "healthy": healthy[name], "unit": units[name]} for name in largest
+                {"point": name, "share": shifts[name] / total, "value": row[index[name]], "healthy": healthy[name], "unit": units[name]}
+                for name in largest
             ],
             model_version_id=model,
         )

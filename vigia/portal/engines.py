@@ -110,7 +110,7 @@ def _view(language: Language, row: EngineRow, now: datetime, maximum: float) -> 
     if row.life_p10 is not None and row.life_p50 is not None and row.life_p90 is not None and found.why not in (Why.FAILED, Why.NO_MACHINE):
         bar = life_bar(row.life_p10, row.life_p50, row.life_p90, maximum)
         life = words.life(language, row.life_p50, row.life_unit)
-        life_range = f"{language.number(max(0, round(row.life_p10)))}–{language.number(max(0, round(row.life_p90)))}"
+        life_range = language.span(row.life_p10, row.life_p90)
         label = language.text("Remaining life %(life)s, between %(range)s", life=life, range=life_range)
     return EngineView(
         role_id=row.role_id,

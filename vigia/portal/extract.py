@@ -42,7 +42,9 @@ def po_file(language: str) -> Path:
 
 
 def _texts() -> Iterator[str | tuple[str, str]]:
-    extracted = extract_from_dir(_ROOT, method_map=_METHODS, options_map=_OPTIONS, keywords=_KEYWORDS, directory_filter=lambda name: "frontend" not in str(name))
+    extracted = extract_from_dir(
+        _ROOT, method_map=_METHODS, options_map=_OPTIONS, keywords=_KEYWORDS, directory_filter=lambda name: "frontend" not in str(name)
+    )
     for _file, _line, message, _comments, _context in extracted:
         yield (message[0], message[1]) if isinstance(message, tuple) else message
 
@@ -59,7 +61,9 @@ def main() -> int:
         catalog.version, catalog.msgid_bugs_address, catalog.last_translator, catalog.language_team = "1", "", "", ""
         with path.open("wb") as file:
             write_po(file, catalog, sort_output=True, width=0, no_location=True, omit_header=False, ignore_obsolete=True)
-        missing = sum(1 for message in catalog if message.id and not all(message.string if isinstance(message.string, tuple) else (message.string,)))
+        missing = sum(
+            1 for message in catalog if message.id and not all(message.string if isinstance(message.string, tuple) else (message.string,))
+        )
         sys.stdout.write(f"{language}: {len(catalog)} texts, {missing} to translate\n")
     return 0
 

@@ -75,6 +75,10 @@ class Language:
         """A reading with its unit."""
         return f"{self.significant(value)}\u00a0{unit}" if unit else self.significant(value)
 
+    def span(self, low: float, high: float) -> str:
+        """'31-57' with the right dash: an amount between two; amounts below zero count as zero."""
+        return f"{self.number(max(0, round(low)))}\u2013{self.number(max(0, round(high)))}"
+
     def percent(self, share: float | Decimal, digits: int = 0) -> str:
         """`share` between 0 and 1."""
         pattern = self.locale.percent_formats[None].pattern.split(";")[0]
@@ -87,7 +91,9 @@ class Language:
         """`digits` None: the currency's own."""
         if digits is None:
             return format_currency(amount, currency, locale=self.locale)
-        return format_currency(amount, currency, locale=self.locale, format="#,##0\u00a0¤" if self.code != "en" else "¤#,##0", currency_digits=False)
+        return format_currency(
+            amount, currency, locale=self.locale, format="#,##0\u00a0¤" if self.code != "en" else "¤#,##0", currency_digits=False
+        )
 
     def moment(self, at: datetime, zone: str) -> str:
         """Date and time in the site's zone, the zone named."""
@@ -122,7 +128,9 @@ class Language:
         granularity = "hour" if timedelta(hours=2) <= abs(difference) < _SHORTEST_DAY else "second"
         rounded = timedelta(hours=round(difference / timedelta(hours=1))) if granularity == "hour" else difference
         threshold = 2 if granularity == "hour" else 0.95
-        return format_timedelta(rounded, granularity="hour" if granularity == "hour" else "minute", threshold=threshold, add_direction=True, locale=self.locale)
+        return format_timedelta(
+            rounded, granularity="hour" if granularity == "hour" else "minute", threshold=threshold, add_direction=True, locale=self.locale
+        )
 
     def duration(self, span: timedelta) -> str:
         """'36 hours'."""

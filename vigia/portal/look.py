@@ -29,7 +29,7 @@ class Look:
     density: str = "comfortable"
 
     def with_choices(self, choices: Mapping[str, Any]) -> Self:
-        """This look with the valid ones of `choices`."""
+        """The look with the valid ones of `choices` taken over."""
         offered = {"language": tuple(NAMES), "theme": THEMES, "text": TEXT_SIZES, "density": DENSITIES}
         return replace(self, **{name: choices[name] for name, values in offered.items() if choices.get(name) in values})
 

@@ -17,8 +17,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from vigia.portal import words
-from vigia.portal.language import NAMES, Language, N_, language_of
+from vigia.portal.language import N_, NAMES, Language, language_of
 from vigia.portal.look import Look, look_of
+from vigia.store.accounts import Language as Code
 from vigia.store.sessions import Session
 
 _ROOT = Path(__file__).parent
@@ -62,13 +63,18 @@ class Ui:
         return self.caller.csrf_token if self.caller is not None else ""
 
     @property
-    def languages(self) -> Mapping[str, str]:
+    def languages(self) -> Mapping[Code, str]:
         """Language codes and names on offer."""
         return NAMES
 
 
 _MENU: Mapping[str, tuple[tuple[str, str, str], ...]] = {
-    "customer": (("/", N_("Fleet"), "fleet"), ("/alarms", N_("Alarms"), "bell"), ("/work-orders", N_("Work orders"), "wrench"), ("/outcome", N_("Outcome"), "outcome")),
+    "customer": (
+        ("/", N_("Fleet"), "fleet"),
+        ("/alarms", N_("Alarms"), "bell"),
+        ("/work-orders", N_("Work orders"), "wrench"),
+        ("/outcome", N_("Outcome"), "outcome"),
+    ),
     "service_manager": (
         ("/", N_("Worklist"), "list"),
         ("/fleet", N_("Fleet"), "fleet"),
@@ -144,13 +150,17 @@ def _filters(language: Language) -> dict[str, Callable[..., Any]]:
     return filters
 
 
+_WHEN = Markup(
+    '<time class="when" datetime="{iso}" data-absolute="{absolute}"{focus}>{relative}'
+    '<span class="hidden-visually"> ({absolute})</span></time>'
+)
+
+
 def _when(language: Language, at: datetime, now: datetime, zone: str, *, focusable: bool = False) -> Markup:
     """A relative time that tells the absolute: on hover, and on focus where it is the only way to it."""
     focus = Markup(' tabindex="0"') if focusable else Markup("")
     absolute = language.moment(at, zone)
-    return Markup('<time class="when" datetime="{iso}" data-absolute="{absolute}"{focus}>{relative}<span class="hidden-visually"> ({absolute})</span></time>').format(
-        iso=escape(at.isoformat()), absolute=absolute, focus=focus, relative=language.relative(at, now)
-    )
+    return _WHEN.format(iso=escape(at.isoformat()), absolute=absolute, focus=focus, relative=language.relative(at, now))
 
 
 def menu(caller: Session | None, path: str, language: Language, counts: Mapping[str, int]) -> tuple[NavItem, ...]:
@@ -159,12 +169,18 @@ def menu(caller: Session | None, path: str, language: Language, counts: Mapping[
         return ()
     items = _MENU[caller.kind]
     return tuple(
-        NavItem(href, language.text(label), icon, current=path == href or (href != "/" and path.startswith(f"{href}/")), count=counts.get(href, 0))
+        NavItem(
+            href,
+            language.text(label),
+            icon,
+            current=path == href or (href != "/" and path.startswith(f"{href}/")),
+            count=counts.get(href, 0),
+        )
         for href, label, icon in items
     )
 
 
-def answer(request: Request, template: str, page: object, ui: Ui, status: int = 200) -> HTMLResponse:
+def answer(template: str, page: object, ui: Ui, status: int = 200) -> HTMLResponse:
     """The page as a response."""
     html = environment(ui.language).get_template(template).render(page=page, ui=ui)
     return HTMLResponse(html, status, headers={"Content-Language": ui.language.html, "Vary": "Cookie, Accept-Language"})
@@ -174,6 +190,4 @@ def plain_ui(request: Request, caller: Session | None = None, **more: Any) -> Ui
     """The layout of a page without fleet data."""
     look = look_of(request, caller)
     language = language_of(look.language)
-    return Ui(
-        language, look, request.url.path, static_version(), caller, nav=menu(caller, request.url.path, language, {}), **more
-    )
+    return Ui(language, look, request.url.path, static_version(), caller, nav=menu(caller, request.url.path, language, {}), **more)

@@ -10,6 +10,8 @@ from vigia.portal.engines import EngineView
 from vigia.portal.language import Language
 from vigia.store.pages import SiteRow
 
+_BOTH = 2
+_BOTH = 2
 _WORST_FIRST = ("failure", "maintenance_required", "off_spec", "check", "normal")
 
 
@@ -48,7 +50,9 @@ def headline(language: Language, engines: Sequence[EngineView]) -> str:
         return language.plural("%(count)s engine deserves a look.", "%(count)s engines deserve a look.", len(engines) - count["normal"])
     if planned == len(needing):
         return f"{first} " + language.plural("The visit is planned.", "All visits are planned.", planned)
-    return f"{first} " + language.plural("%(count)s visit is not planned yet.", "%(count)s visits are not planned yet.", len(needing) - planned)
+    return f"{first} " + language.plural(
+        "%(count)s visit is not planned yet.", "%(count)s visits are not planned yet.", len(needing) - planned
+    )
 
 
 def site_view(language: Language, row: SiteRow, engines: Sequence[EngineView], now: datetime) -> SiteView:
@@ -76,9 +80,15 @@ def _site_sentence(language: Language, here: Sequence[EngineView], *, silent: bo
         return language.text("No readings are arriving from this site.")
     down = [engine for engine in here if engine.health == "failure"]
     flying = len(here) - len(down) - sum(1 for engine in here if engine.started)
-    parts = [language.plural("%(count)s of %(all)s engine flies.", "%(count)s of %(all)s engines fly.", flying, all=language.number(len(here)))]
+    parts = [
+        language.plural("%(count)s of %(all)s engine flies.", "%(count)s of %(all)s engines fly.", flying, all=language.number(len(here)))
+    ]
     if len(here) == flying:
-        parts = [language.text("Both engines fly.") if flying == 2 else language.plural("The engine flies.", "All %(count)s engines fly.", flying)]  # noqa: PLR2004 - both
+        parts = [
+            language.text("Both engines fly.")
+            if flying == _BOTH
+            else language.plural("The engine flies.", "All %(count)s engines fly.", flying)
+        ]
     parts += [language.text("%(role)s is down.", role=engine.role) for engine in down]
     parts += [language.text("%(role)s is being worked on.", role=engine.role) for engine in here if engine.started and engine not in down]
     needing = [engine for engine in here if engine.health == "maintenance_required" and not engine.started]

@@ -1,11 +1,11 @@
 """What happened to an engine, as sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from vigia.portal import words
-from vigia.portal.language import Language
+from vigia.portal.language import N_, Language
 from vigia.store.pages import HappenedRow
 
 _ICONS = {
@@ -41,26 +41,27 @@ def _entry(language: Language, row: HappenedRow) -> Happened:
     return Happened(row.at, icon, health, _text(language, row), href)
 
 
+_TEXTS: Mapping[str, str] = {
+    "installed": N_("Engine %(serial)s installed"),
+    "removed": N_("Engine %(serial)s removed"),
+    "alarm_raised": N_("Alarm: %(condition)s"),
+    "alarm_cleared": N_("Alarm over: %(condition)s"),
+    "order_raised": N_("%(kind)s work order %(number)s raised"),
+    "order_finished": N_("Work order %(number)s finished: %(verdict)s"),
+    "failed": N_("The engine failed: %(mode)s"),
+}
+
+
 def _text(language: Language, row: HappenedRow) -> str:
-    match row.kind:
-        case "installed":
-            return language.text("Engine %(serial)s installed", serial=row.subject)
-        case "removed":
-            return language.text("Engine %(serial)s removed", serial=row.subject)
-        case "alarm_raised":
-            return language.text("Alarm: %(condition)s", condition=words.condition(language, row.subject))
-        case "alarm_cleared":
-            return language.text("Alarm over: %(condition)s", condition=words.condition(language, row.subject))
-        case "order_raised":
-            return language.text(
-                "%(kind)s work order %(number)s raised", kind=words.word(language, words.ORDER_KINDS, row.subject), number=row.work_order_id
-            )
-        case "order_finished":
-            verdict = words.VERDICTS if row.subject in words.VERDICTS else words.ORDER_STATES
-            return language.text(
-                "Work order %(number)s finished: %(verdict)s", number=row.work_order_id, verdict=words.word(language, verdict, row.subject).lower()
-            )
-        case "failed":
-            return language.text("The engine failed: %(mode)s", mode=words.word(language, words.FAILURE_MODES, row.subject).lower())
-        case _:
-            return f"{row.kind}: {row.subject}"
+    if row.kind not in _TEXTS:
+        return f"{row.kind}: {row.subject}"
+    verdicts = words.VERDICTS if row.subject in words.VERDICTS else words.ORDER_STATES
+    return language.text(
+        _TEXTS[row.kind],
+        serial=row.subject,
+        condition=words.condition(language, row.subject),
+        kind=words.word(language, words.ORDER_KINDS, row.subject),
+        number=row.work_order_id,
+        verdict=words.word(language, verdicts, row.subject).lower(),
+        mode=words.word(language, words.FAILURE_MODES, row.subject).lower(),
+    )

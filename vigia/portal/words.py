@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from vigia.portal.language import Language, N_
+from vigia.portal.language import N_, Language
 
 HEALTH: Mapping[str, str] = {
     "normal": N_("Normal"),
@@ -133,8 +133,21 @@ KINDS: Mapping[str, str] = {"customer": N_("Customer"), "technician": N_("Techni
 
 UNITS: Mapping[str, str] = MappingProxyType(
     {
-        "1": "", "[degR]": "°R", "Rnk": "°R", "[psi]": "psi", "[lbf_av]/[sin_i]": "psi", "{rpm}": "rpm", "/min": "rpm", "{rev}/min": "rpm",
-        "%": "%", "[lb_av]/s": "lb/s", "[lb_av]/s/[psi]": "lb/s/psi", "h": "h", "{cycle}": "", "Cel": "°C", "[pptr]": "",
+        "1": "",
+        "[degR]": "°R",
+        "Rnk": "°R",
+        "[psi]": "psi",
+        "[lbf_av]/[sin_i]": "psi",
+        "{rpm}": "rpm",
+        "/min": "rpm",
+        "{rev}/min": "rpm",
+        "%": "%",
+        "[lb_av]/s": "lb/s",
+        "[lb_av]/s/[psi]": "lb/s/psi",
+        "h": "h",
+        "{cycle}": "",
+        "Cel": "°C",
+        "[pptr]": "",
     }
 )
 """UCUM codes as people write them."""

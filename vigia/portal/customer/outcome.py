@@ -83,7 +83,7 @@ async def show(request: Request, caller: Caller, tx: Transaction, period: str | 
         staff=caller.customer_id is None,
     )
     _ = now_of(ui)
-    return answer(request, "customer/outcome.html", page, ui)
+    return answer("customer/outcome.html", page, ui)
 
 
 @router.get("/outcome.csv")
@@ -94,7 +94,16 @@ async def as_csv(_caller: Caller, tx: Transaction, period: str | None = None) ->
     rows = {row.role_id: row for row in await pages.engines(tx)}
     codes = [category.value for category in SHOWN]
     lines = [
-        (role.role, role.site, view.name, asked.start.isoformat(), asked.until.isoformat(), *(role.time.hours[code] for code in codes), role.time.operating, role.time.failures)
+        (
+            role.role,
+            role.site,
+            view.name,
+            asked.start.isoformat(),
+            asked.until.isoformat(),
+            *(role.time.hours[code] for code in codes),
+            role.time.operating,
+            role.time.failures,
+        )
         for view in contract_views(outcome)
         for role in _roles(view, rows)
     ]

@@ -59,4 +59,4 @@ async def show(request: Request, caller: Session, tx: Transaction) -> Response:
         complete=sum(row.committed for row in site_rows) / expected if expected else None,
         missing=sum(row.missing for row in site_rows),
     )
-    return answer(request, "customer/overview.html", page, ui)
+    return answer("customer/overview.html", page, ui)

@@ -18,4 +18,4 @@ class DefinitionsPage:
 @router.get("/definitions")
 async def show(request: Request, caller: Visitor) -> Response:
     """The definitions; no log-in is needed."""
-    return answer(request, "everyone/definitions.html", DefinitionsPage(), plain_ui(request, caller))
+    return answer("everyone/definitions.html", DefinitionsPage(), plain_ui(request, caller))

@@ -13,10 +13,10 @@ from vigia.portal.charts import BandChart, BandPoint, Frame, LineChart, band_cha
 from vigia.portal.context import fleet_ui, now_of
 from vigia.portal.downloads import csv_response
 from vigia.portal.engines import EngineView, engine_list
-from vigia.portal.language import Language
+from vigia.portal.language import Language, language_of
 from vigia.portal.look import look_of
 from vigia.portal.readings import Multiple, Sensor, Share, multiples, sensors, shares
-from vigia.portal.rendering import answer, language_of
+from vigia.portal.rendering import answer
 from vigia.portal.timeline import Happened, happened
 from vigia.store import pages
 from vigia.store.pages import EngineRow, InstallationRow, LifeRow, OrderRow
@@ -60,7 +60,7 @@ class EnginePage:
 async def show(request: Request, role_id: int, caller: Caller, tx: Transaction) -> Response:
     """The engine that stands in the role."""
     ui = await fleet_ui(request, caller, tx)
-    return answer(request, "everyone/engine.html", await _page(tx, role_id, ui.language, now_of(ui)), ui)
+    return answer("everyone/engine.html", await _page(tx, role_id, ui.language, now_of(ui)), ui)
 
 
 @router.get("/engines/{role_id}/sensors.json")
@@ -107,7 +107,10 @@ async def life_csv(role_id: int, _caller: Caller, tx: Transaction) -> Response:
     return csv_response(
         f"{row.role}-remaining-life",
         ("time", "role", "serial_number", "life_p10", "life_p50", "life_p90", "life_unit", "failure_probability"),
-        [(life.at.isoformat(), row.role, row.serial_number, life.life_p10, life.life_p50, life.life_p90, row.life_unit, life.probability) for life in found],
+        [
+            (life.at.isoformat(), row.role, row.serial_number, life.life_p10, life.life_p50, life.life_p90, row.life_unit, life.probability)
+            for life in found
+        ],
     )
 
 

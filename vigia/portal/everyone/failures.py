@@ -28,12 +28,28 @@ class ErrorPage:
 
 
 _PAGES: Mapping[int, tuple[str, str, str]] = {
-    403: (N_("This page is not for your account"), N_("Your account may not see or do this. If you need it, ask your service contact."), "lock"),
-    404: (N_("There is nothing here"), N_("The address may be old, or what it names belongs to someone else. Start again from the first page."), "info"),
+    403: (
+        N_("This page is not for your account"),
+        N_("Your account may not see or do this. If you need it, ask your service contact."),
+        "lock",
+    ),
+    404: (
+        N_("There is nothing here"),
+        N_("The address may be old, or what it names belongs to someone else. Start again from the first page."),
+        "info",
+    ),
     422: (N_("That could not be understood"), N_("Part of the address or the form is not valid. Go back and try again."), "info"),
     429: (N_("Too many attempts"), N_("Wait a little, then try again."), "clock"),
-    500: (N_("Something failed on our side"), N_("Nothing you did is wrong. Try again; if it stays, tell us the incident number."), "failure"),
-    503: (N_("The system is restarting"), N_("The database does not answer. No reading is lost: the gateways keep them. This page tries again by itself."), "lost"),
+    500: (
+        N_("Something failed on our side"),
+        N_("Nothing you did is wrong. Try again; if it stays, tell us the incident number."),
+        "failure",
+    ),
+    503: (
+        N_("The system is restarting"),
+        N_("The database does not answer. No reading is lost: the gateways keep them. This page tries again by itself."),
+        "lost",
+    ),
 }
 
 
@@ -54,7 +70,7 @@ async def error_page(request: Request, problem: Problem) -> Response | None:
         incident=str(problem.extra.get("incident", "")),
         retry=problem.status == HTTPStatus.SERVICE_UNAVAILABLE,
     )
-    response = answer(request, "everyone/error.html", page, ui, problem.status)
+    response = answer("everyone/error.html", page, ui, problem.status)
     response.headers.update(problem.headers)
     return response
 

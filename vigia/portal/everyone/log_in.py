@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse
 
 from vigia.api.errors import LogInRefusedError, TooManyAttemptsError
 from vigia.api.session import Visitor, clear_cookie, log_in, log_out, set_cookie
-from vigia.portal.language import NAMES, N_, language_of
+from vigia.portal.language import N_, NAMES, language_of
 from vigia.portal.look import look_of, remember
 from vigia.portal.rendering import answer, plain_ui
 
@@ -33,7 +33,7 @@ async def show(request: Request, caller: Visitor, next: str = "/") -> Response: 
     """The form; who is logged in already goes on."""
     if caller is not None:
         return RedirectResponse(_inside(next), 303)
-    return answer(request, "everyone/log_in.html", LogInPage(next_path=_inside(next)), plain_ui(request))
+    return answer("everyone/log_in.html", LogInPage(next_path=_inside(next)), plain_ui(request))
 
 
 @router.post("/login")
@@ -81,7 +81,7 @@ async def choose_language(request: Request, language: Annotated[str, Form()], ne
 
 
 def _again(request: Request, error: str, login: str, next_path: str, status: int = 401) -> Response:
-    return answer(request, "everyone/log_in.html", LogInPage(error, login[:200], _inside(next_path)), plain_ui(request), status)
+    return answer("everyone/log_in.html", LogInPage(error, login[:200], _inside(next_path)), plain_ui(request), status)
 
 
 def _inside(path: str) -> str:

@@ -5,9 +5,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
+from pydantic import BaseModel
 
 from vigia.api.session import Caller, Transaction
-from vigia.portal.language import NAMES, N_, language_of
+from vigia.portal.language import N_, NAMES, language_of
 from vigia.portal.look import DENSITIES, TEXT_SIZES, THEMES, look_of, remember
 from vigia.portal.rendering import answer, plain_ui
 from vigia.store import accounts
@@ -50,21 +51,22 @@ async def show(request: Request, caller: Caller, saved: bool = False) -> Respons
         densities=tuple(Choice(code, language.text(_DENSITY_NAMES[code]), code == look.density) for code in DENSITIES),
     )
     notice = language.text("Your settings are saved.") if saved else ""
-    return answer(request, "everyone/settings.html", page, plain_ui(request, caller, notice=notice))
+    return answer("everyone/settings.html", page, plain_ui(request, caller, notice=notice))
+
+
+class SettingsForm(BaseModel):
+    """The settings as they are sent."""
+
+    language: str = ""
+    theme: str = ""
+    text: str = ""
+    density: str = ""
 
 
 @router.post("/settings")
-async def save(
-    request: Request,
-    caller: Caller,
-    tx: Transaction,
-    language: Annotated[str, Form()] = "",
-    theme: Annotated[str, Form()] = "",
-    text: Annotated[str, Form()] = "",
-    density: Annotated[str, Form()] = "",
-) -> Response:
+async def save(request: Request, caller: Caller, tx: Transaction, form: Annotated[SettingsForm, Form()]) -> Response:
     """Keep the choices; those not on offer change nothing."""
-    look = look_of(request, caller).with_choices({"language": language, "theme": theme, "text": text, "density": density})
+    look = look_of(request, caller).with_choices(form.model_dump())
     await accounts.set_preferences(tx, caller.account_id, look.language, look.preferences)
     response = RedirectResponse("/settings?saved=1", 303)
     remember(request, response, look)

@@ -9,8 +9,8 @@ from fastapi.responses import RedirectResponse
 
 from vigia.api.session import Caller, ServiceManager, Transaction
 from vigia.domain.alarms import Shelve
-from vigia.domain.health import FAILED_CONDITION
 from vigia.domain.errors import InvalidValueError, TransitionRefusedError
+from vigia.domain.health import FAILED_CONDITION
 from vigia.portal.context import fleet_ui
 from vigia.portal.language import N_
 from vigia.portal.rendering import answer
@@ -77,7 +77,7 @@ async def show(request: Request, caller: Caller, tx: Transaction, view: str = "o
         staff=caller.customer_id is None,
         shelve_hours=SHELVE_HOURS,
     )
-    return answer(request, "operations/alarms.html", page, ui)
+    return answer("operations/alarms.html", page, ui)
 
 
 @router.post("/alarms/{alarm_id}/acknowledge")

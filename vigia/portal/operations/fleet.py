@@ -88,7 +88,7 @@ async def show(request: Request, caller: Caller, tx: Transaction, sort: str = "c
         sort=sort,
         health=health,
     )
-    return answer(request, "operations/fleet.html", page, ui)
+    return answer("operations/fleet.html", page, ui)
 
 
 @router.get("/fleet.csv")

@@ -61,8 +61,10 @@ async def show_list(request: Request, caller: Caller, tx: Transaction, view: str
     """The orders the caller may see."""
     ui = await fleet_ui(request, caller, tx)
     past = view == "past"
-    page = OrdersPage(tuple(await pages.orders(tx, open_only=not past)), await pages.order_counts(tx), past, staff=caller.customer_id is None)
-    return answer(request, "operations/work_orders.html", page, ui)
+    page = OrdersPage(
+        tuple(await pages.orders(tx, open_only=not past)), await pages.order_counts(tx), past, staff=caller.customer_id is None
+    )
+    return answer("operations/work_orders.html", page, ui)
 
 
 @router.get("/work-orders/{work_order_id}")
@@ -82,7 +84,7 @@ async def show(request: Request, work_order_id: int, caller: Caller, tx: Transac
         staff=caller.customer_id is None,
         mine=caller.kind == "technician" and order.technician_id == caller.account_id and order.finished_at is None,
     )
-    return answer(request, "operations/work_order.html", page, ui)
+    return answer("operations/work_order.html", page, ui)
 
 
 def reason_view(language: Language, reason: Mapping[str, Any], life_unit: str) -> ReasonView:
@@ -95,7 +97,7 @@ def reason_view(language: Language, reason: Mapping[str, Any], life_unit: str) -
         probability=None if reason.get("probability") is None else float(reason["probability"]),
         horizon="" if horizon is None else words.life(language, float(horizon), life_unit),
         life="" if middle is None else words.life(language, float(middle), life_unit),
-        life_range="" if low is None or high is None else f"{language.number(max(0, round(low)))}–{language.number(max(0, round(high)))}",
+        life_range="" if low is None or high is None else language.span(float(low), float(high)),
         shares=shares(language, reason.get("contributions") or ())[:5],
         model_version=str(reason.get("model_version", "")),
     )

@@ -71,7 +71,7 @@ async def show(request: Request, caller: Session, tx: Transaction) -> Response:
         month_start=period.start,
         silent=tuple(site for site in sites if site.silent and site.reading_at is not None),
     )
-    return answer(request, "operations/worklist.html", page, ui)
+    return answer("operations/worklist.html", page, ui)
 
 
 def _saved_by(view: ContractView, names: dict[int, str], urgent: tuple[EngineView, ...]) -> EngineView | None:

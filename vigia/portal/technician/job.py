@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
+from pydantic import BaseModel
 
 from vigia.api.errors import NotFoundError
 from vigia.api.session import Technician, Transaction
 from vigia.domain.errors import DomainError, InvalidValueError, SpareUnavailableError
 from vigia.portal import words
-from vigia.portal.context import fleet_ui, now_of
+from vigia.portal.context import fleet_ui
 from vigia.portal.language import N_, Language
 from vigia.portal.operations.work_orders import ReasonView, reason_view
 from vigia.portal.rendering import answer
@@ -93,20 +94,22 @@ async def tick(request: Request, work_order_id: int, position: int, caller: Tech
     return RedirectResponse(f"/jobs/{work_order_id}", 303)
 
 
+class ReportForm(BaseModel):
+    """The fields of the report as they are sent."""
+
+    verdict: str = ""
+    cause_code: str = ""
+    note: str = ""
+    replaced_by: str = ""
+
+
 @router.post("/jobs/{work_order_id}/finish")
 async def finish(
-    request: Request,
-    work_order_id: int,
-    caller: Technician,
-    tx: Transaction,
-    verdict: Annotated[str, Form()] = "",
-    cause_code: Annotated[str, Form()] = "",
-    note: Annotated[str, Form()] = "",
-    replaced_by: Annotated[str, Form()] = "",
+    request: Request, work_order_id: int, caller: Technician, tx: Transaction, form: Annotated[ReportForm, Form()]
 ) -> Response:
     """Complete the job; refused with the reason beside the field, the input kept."""
-    typed = Typed(verdict, cause_code, note[:_NOTE_LIMIT], replaced_by.strip().upper())
-    if verdict not in words.VERDICTS or cause_code not in words.CAUSES:
+    typed = Typed(form.verdict, form.cause_code, form.note[:_NOTE_LIMIT], form.replaced_by.strip().upper())
+    if typed.verdict not in words.VERDICTS or typed.cause_code not in words.CAUSES:
         return await _answer(request, caller, tx, work_order_id, Refused("", None, typed))
     order = await _order(tx, work_order_id)
     # A replayed fleet's clock may stand still between two clicks; work takes time all the same.
@@ -115,10 +118,14 @@ async def finish(
         at = max(at, order.started_at + timedelta(minutes=1))
     try:
         async with tx.transaction():
-            report = WorkReport(verdict, cause_code, typed.note.strip(), typed.replaced_by or None)
+            report = WorkReport(typed.verdict, typed.cause_code, typed.note.strip(), typed.replaced_by or None)
             await finish_work_order.handle(tx, work_order_id, report, at, caller.account_id)
     except DomainError as error:
-        place = "replaced_by" if isinstance(error, SpareUnavailableError) or (isinstance(error, InvalidValueError) and typed.replaced_by) else ""
+        place = (
+            "replaced_by"
+            if isinstance(error, SpareUnavailableError) or (isinstance(error, InvalidValueError) and typed.replaced_by)
+            else ""
+        )
         return await _answer(request, caller, tx, work_order_id, Refused(place, error, typed))
     return RedirectResponse(f"/jobs/{work_order_id}", 303)
 
@@ -153,13 +160,13 @@ async def _answer(request: Request, caller: Session, tx: Transaction, work_order
         verdicts=tuple(Choice(code, language.text(label), code == typed.verdict) for code, label in words.VERDICTS.items()),
         causes=tuple(Choice(code, language.text(label), code == typed.cause_code) for code, label in words.CAUSES.items()),
         typed=typed,
-        errors=_errors(language, refused, order, now_of(ui)) if refused else {},
+        errors=_errors(language, refused, order) if refused else {},
     )
     status = 200 if refused is None else 422 if refused.error is None else 409
-    return answer(request, "technician/job.html", page, ui, status)
+    return answer("technician/job.html", page, ui, status)
 
 
-def _errors(language: Language, refused: Refused, order: OrderRow, _now: datetime) -> dict[str, str]:
+def _errors(language: Language, refused: Refused, order: OrderRow) -> dict[str, str]:
     if refused.error is None:
         found = {}
         if refused.typed.verdict not in words.VERDICTS:

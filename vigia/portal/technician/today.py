@@ -28,8 +28,9 @@ async def show(request: Request, caller: Session, tx: Transaction) -> Response:
     ui = await fleet_ui(request, caller, tx)
     mine = await pages.orders(tx, technician_id=caller.account_id)
     ahead = sorted(
-        (order for order in mine if order.finished_at is None), key=lambda order: (order.started_at is None, order.planned_from or order.due_at)
+        (order for order in mine if order.finished_at is None),
+        key=lambda order: (order.started_at is None, order.planned_from or order.due_at),
     )
     done = [order for order in mine if order.finished_at is not None]
     page = TodayPage(tuple(ahead), tuple(done[:_RECENT]), sum(1 for order in done if order.verdict))
-    return answer(request, "technician/today.html", page, ui)
+    return answer("technician/today.html", page, ui)
