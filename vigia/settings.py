@@ -4,6 +4,7 @@ Built at the entry point and passed; no room imports it.
 """
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -26,6 +27,9 @@ class Settings(BaseSettings):
     broker_key: Path | None = Field(default=None, description="Client key file for mqtts.")
     host: str = Field(default="127.0.0.1", description="Address the api and portal listen on.")
     port: int = Field(default=8080, ge=0, le=65535, description="Port the api and portal listen on; 0 picks a free one.")
+    clock: Literal["wall", "fleet"] = Field(
+        default="wall", description="What time it is: the wall clock's, or for a replayed fleet that of its newest reading."
+    )
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
 

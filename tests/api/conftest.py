@@ -95,7 +95,7 @@ async def reader(shared_world: World) -> AsyncIterator[httpx.AsyncClient]:
 @asynccontextmanager
 async def serving(dsn: str, config: ApiConfig | None = None) -> AsyncIterator[tuple[FastAPI, httpx.AsyncClient]]:
     """The app in this process and a client that speaks to it."""
-    app = create_app(config or ApiConfig(dsn=dsn))
+    app = create_app(config or ApiConfig(dsn=dsn, clock="fleet"))
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, client=("127.0.0.1", 12345))
         async with httpx.AsyncClient(transport=transport, base_url="http://vigia.test", timeout=30) as http:

@@ -27,7 +27,7 @@ another customer's gives the same 404 as one that does not exist.
 
 def create_app(config: ApiConfig) -> FastAPI:
     """The app. Entering its lifespan connects to the database; DatabaseUnavailableError if none answers."""
-    database = Database(config.dsn, "vigia_app")
+    database = Database(config.dsn, "vigia_app", clock=config.clock)
     hub = Hub(config.dsn)
 
     @asynccontextmanager

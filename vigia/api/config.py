@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from vigia.store.database import Clock
+
 DEFAULT_PORT = 8080
 
 
@@ -14,6 +16,8 @@ class ApiConfig:
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     """0 picks a free port."""
+    clock: Clock = "wall"
+    """What time it is for its callers; "fleet" for a replay."""
     session_lifetime: timedelta = timedelta(hours=12)
     """A session unused for this long ends."""
     session_limit: timedelta = timedelta(days=7)

@@ -26,7 +26,7 @@ def run(home: Home = None, dsn: Dsn = None, host: Host = None, port: Port = None
         raise ConfigError("No database is named: give --dsn (VIGIA_DSN); `vigia demo` starts one by itself.")
     if not (resources.files("vigia.portal") / "static" / "vendor" / ".stamp").is_file():
         structlog.get_logger().warning("pages lack their front-end files until `python -m vigia.portal.build` has fetched them")
-    asyncio.run(serve(ApiConfig(dsn=settings.dsn, host=settings.host, port=settings.port)))
+    asyncio.run(serve(ApiConfig(dsn=settings.dsn, host=settings.host, port=settings.port, clock=settings.clock)))
 
 
 @app.command()

@@ -36,4 +36,4 @@ def run(home: Home = None, dsn: Dsn = None, autonomy: Stage = "auto", concurrenc
     if autonomy not in set(Autonomy):
         message = f"VIGIA_AUTONOMY (--autonomy) = {autonomy!r}: choose one of {', '.join(Autonomy)}."
         raise ConfigError(message)
-    asyncio.run(work(WorkerConfig(settings.dsn, Autonomy(autonomy), concurrency)))
+    asyncio.run(work(WorkerConfig(settings.dsn, Autonomy(autonomy), concurrency, settings.clock)))

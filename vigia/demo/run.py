@@ -69,7 +69,7 @@ class Run:
         """Start everything, fly the plan, stop everything. Interactive, the fleet flies on until it is interrupted."""
         config = self.config
         self.logbook.begin(RunPlan(fix=config.fix, engines=config.engines, hours=config.hours or self._whole_pilot()))
-        stack_config = StackConfig(config.home, config.host, config.port, config.dsn, config.broker)
+        stack_config = StackConfig(config.home, config.host, config.port, config.dsn, config.broker, {"VIGIA_CLOCK": "fleet"})
         credentials = fleet.credentials(config.home)
         async with Stack(replace(stack_config, analytics_options=self._analytics_options())) as stack:
             self.screen.starting(stack)

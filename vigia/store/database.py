@@ -20,6 +20,8 @@ logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 Transaction = AsyncConnection[TupleRow]
 """A connection with an open transaction. Workflows and store take it; only the entry point commits."""
 
+Clock = Literal["wall", "fleet"]
+
 Role = Literal["vigia_owner", "vigia_service", "vigia_app", "vigia_reporter"]
 
 # A server that vanished without a word is noticed within a minute.
@@ -73,12 +75,15 @@ async def connect(dsn: str, application_name: str, options: str = "") -> Transac
 
 
 class Database:
-    """A pool of connections in one database role. Entering connects; leaving closes."""
+    """A pool of connections in one database role. Entering connects; leaving closes.
 
-    def __init__(self, dsn: str, role: Role, max_size: int = 8) -> None:
+    `clock` "fleet" makes `fleet.now` the time of the newest reading: a replayed fleet lives in its own time.
+    """
+
+    def __init__(self, dsn: str, role: Role, max_size: int = 8, clock: Clock = "wall") -> None:
         self.dsn = dsn
         self._role = role
-        self._options = f"-c role={role} -c search_path=vigia,jobs,public -c timezone=UTC"
+        self._options = f"-c role={role} -c search_path=vigia,jobs,public -c timezone=UTC -c vigia.clock={clock}"
         self._pool: AsyncConnectionPool[Transaction] = AsyncConnectionPool(
             dsn,
             open=False,

@@ -4,16 +4,13 @@ Who stands where changes in `installations`; this is the rest. Adding something 
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Literal, cast
 
 from vigia.store import queries
 from vigia.store.database import Transaction
 
-REPLAY_FROM = timedelta(hours=1)
-
 Condition = Literal["serviceable", "unserviceable"]
-Clock = Literal["auto", "wall", "fleet"]
 
 
 @dataclass(frozen=True)
@@ -108,18 +105,10 @@ class NewRole:
     device_id: str | None = None
 
 
-async def now(tx: Transaction, clock: Clock = "auto") -> datetime:
-    """What time it is for the fleet: the newest reading's, or the wall clock's.
-
-    "auto" takes the newest reading when it is more than an hour off the wall clock, as in a replay. Without readings, the wall clock.
-    """
-    wall = datetime.now(UTC)
-    if clock == "wall":
-        return wall
-    newest = cast("datetime | None", await queries.value(tx, "newest_reading_at"))
-    if newest is None or (clock == "auto" and abs(newest - wall) <= REPLAY_FROM):
-        return wall
-    return newest
+async def now(tx: Transaction) -> datetime:
+    """What time it is, by the clock the process was given: the wall's, or the newest reading's (without one, the wall's)."""
+    newest = cast("datetime | None", await queries.value(tx, "newest_reading_at_fleet_clock"))
+    return newest or datetime.now(UTC)
 
 
 async def customers(tx: Transaction) -> list[Customer]:

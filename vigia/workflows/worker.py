@@ -24,7 +24,7 @@ from vigia.domain.errors import DomainError
 from vigia.domain.work_orders import Autonomy
 from vigia.store import fleet
 from vigia.store import jobs as stored_jobs
-from vigia.store.database import Database, DatabaseUnavailableError, Transaction, TransactionConflictError
+from vigia.store.database import Clock, Database, DatabaseUnavailableError, Transaction, TransactionConflictError
 from vigia.workflows import case_to_work_order, dispatch_day, finding_to_alarm, record_state, shelve_alarm
 from vigia.workflows.jobs import QUEUE, TaskName
 
@@ -41,11 +41,15 @@ _LONGEST_PAUSE_S = 5.0
 
 @dataclass(frozen=True)
 class WorkerConfig:
-    """`autonomy`: how far a prediction goes without a person. `concurrency`: jobs run at once; more workers may run beside this one."""
+    """`autonomy`: how far a prediction goes without a person. `concurrency`: jobs run at once; more workers may run beside this one.
+
+    `clock`: the time by which shelvings end and visits are booked, "fleet" for a replay.
+    """
 
     dsn: str
     autonomy: Autonomy = Autonomy.AUTO
     concurrency: int = 1
+    clock: Clock = "wall"
 
 
 @dataclass
@@ -79,7 +83,7 @@ async def run(config: WorkerConfig) -> None:
     """
     # It reports every job and every lost connection with a traceback; what matters is logged here, in one line.
     logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
-    async with Database(config.dsn, "vigia_service", max_size=config.concurrency + 2) as database:
+    async with Database(config.dsn, "vigia_service", max_size=config.concurrency + 2, clock=config.clock) as database:
         with _stop_signal() as stopped:
             working = asyncio.create_task(_work(config, database))
             waiting = asyncio.create_task(stopped.wait())

@@ -1,7 +1,8 @@
 -- Equipment. Adding what exists renews its name and gives its id.
 
--- name: newest_reading_at
-select max(last_reading_at) from edge_node
+-- name: newest_reading_at_fleet_clock
+-- Nothing, unless the process lives in the fleet's time.
+select max(last_reading_at) from edge_node where current_setting('vigia.clock', true) = 'fleet'
 
 -- name: customers
 select customer_id, code, name from customer order by name
