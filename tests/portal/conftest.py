@@ -1,0 +1,131 @@
+"""Fixtures of the portal's tests: the flown fleet behind a running server, and a browser."""
+
+import asyncio
+import shutil
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from vigia.api.app import create_app
+from vigia.api.config import ApiConfig
+from vigia.portal.build import build_vendor, compile_translations
+from vigia.store.database import Database
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from flown_fleet import PASSWORD, Flown, fly
+
+CUSTOMER, MANAGER, TECHNICIAN = "flota@brisal.example", "service@vigia.example", "davi@vigia.example"
+CHROMIUM = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@dataclass(frozen=True)
+class Portal:
+    """A running portal over the flown fleet."""
+
+    url: str
+    dsn: str
+    flown: Flown
+
+
+@pytest.fixture(scope="session")
+def portal(server_dsn: str, template: str) -> Iterator[Portal]:
+    build_vendor()
+    compile_translations()
+    name = f"portal_{time.time_ns()}"
+    with psycopg.connect(server_dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template)))
+    dsn = make_conninfo(server_dsn, dbname=name)
+
+    async def seed() -> Flown:
+        async with Database(dsn, "vigia_service", max_size=2) as database:
+            return await fly(database)
+
+    flown = asyncio.run(seed())
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(ApiConfig(dsn=dsn, port=port)), port=port, log_config=None, timeout_graceful_shutdown=1, lifespan="on")
+    )
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    _until(lambda: server.started, 20)
+    yield Portal(f"http://127.0.0.1:{port}", dsn, flown)
+    server.should_exit = True
+    thread.join(15)
+    with psycopg.connect(server_dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("NO PAGE WAS LOOKED AT: no chromium on PATH (Debian: apt install chromium)")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM))
+        yield launched
+        launched.close()
+
+
+@dataclass
+class Visitor:
+    """Someone at the portal: opens pages in a context of their own. Errors on the browser's console fail the test at the end."""
+
+    portal: Portal
+    browser: Browser
+    contexts: list[BrowserContext]
+    complaints: list[str]
+
+    def enter(self, login: str | None, path: str = "/", width: int = 1280, height: int = 900, **options: str) -> Page:
+        """The page at `path`, logged in as `login` (None: not at all)."""
+        context = self.browser.new_context(viewport={"width": width, "height": height}, **options)  # type: ignore[arg-type]
+        context.set_default_timeout(15_000)
+        self.contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        if login is not None:
+            page.goto(f"{self.portal.url}/login")
+            page.locator("#login").fill(login)
+            page.locator("#password").fill(PASSWORD)
+            page.locator("button.primary").click()
+            page.wait_for_url(f"{self.portal.url}/")
+        page.goto(self.portal.url + path)
+        return page
+
+
+@pytest.fixture
+def visitor(portal: Portal, browser: Browser) -> Iterator[Visitor]:
+    one = Visitor(portal, browser, [], [])
+    yield one
+    for context in one.contexts:
+        context.close()
+    assert [complaint for complaint in one.complaints if "status of 4" not in complaint] == []
+
+
+def _until(condition: "object", timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline, "the portal did not start"
+        time.sleep(0.02)
