@@ -256,7 +256,7 @@ def _readings(db: psycopg.Connection[Any], point_id: int, value: str) -> None:
     """One reading an hour, n = 1 to HOURS, with its rollups and the latest."""
     db.execute("select ensure_telemetry_room(%s, %s)", (START, NOW))
     db.execute(
-        f"insert into telemetry select %s, %s + n * interval '1 hour', {value}, 0 from generate_series(1, %s) n".encode(),  # noqa: S608
+        f"insert into telemetry select %s, %s + n * interval '1 hour', {value}, 192 from generate_series(1, %s) n".encode(),  # noqa: S608
         (point_id, START, HOURS),
     )
     for table, length in (("telemetry_1m", "1 minute"), ("telemetry_1h", "1 hour")):

@@ -135,7 +135,7 @@ async def test_what_is_no_number_is_stored_as_bad(wire: Line, edge: Edge, seeded
     metrics.append(Metric(None, alias, START_MS + 9, DataType.DOUBLE, 2.0, properties={"Quality": 500}))
     await wire.hear(*edge.born(), edge.raw("R1", metrics))
     rows = query(seeded, "select value, quality from telemetry order by ts")
-    assert rows == [(None, 2), (None, 2), (None, 0), (1e300, 2), (1.0, 0), (2.0, 1)]
+    assert rows == [(None, 0), (None, 0), (None, 192), (1e300, 0), (1.0, 192), (2.0, 500)]
     assert query(seeded, "select count, sum, min, max from telemetry_1m") == [(1, 1.0, 1.0, 1.0)]
 
 
@@ -223,9 +223,9 @@ async def test_death_and_birth_say_who_is_online(wire: Line, edge: Edge, seeded:
     assert query(seeded, "select online from edge_node where node_id = 'acme-one'") == [(True,)]
     await wire.hear(edge.node_death())
     assert query(seeded, "select online from edge_node where node_id = 'acme-one'") == [(False,)]
-    assert query(seeded, "select distinct quality from point_latest") == [(1,)]
+    assert query(seeded, "select distinct quality from point_latest") == [(500,)]
     await wire.hear(*edge.born(), edge.data("R1", 2))
-    assert query(seeded, "select distinct quality from point_latest") == [(0,)]
+    assert query(seeded, "select distinct quality from point_latest") == [(192,)]
 
 
 async def test_late_data_does_not_replace_newer_values(wire: Line, edge: Edge, seeded: str) -> None:

@@ -17,11 +17,11 @@ from vigia.store.telemetry import Readings, Writer
 START = telemetry.to_us(datetime(2026, 1, 1, 23, 58, tzinfo=UTC))
 
 RECOUNT_1M = """
-select point_id, date_bin('1 minute', ts, '2000-01-01 00:00Z') as bucket, count(value) filter (where quality = 0) as count,
-       coalesce(sum(value) filter (where quality = 0), 0) as sum, min(value) filter (where quality = 0) as min,
-       max(value) filter (where quality = 0) as max, max(ts) as last_ts,
+select point_id, date_bin('1 minute', ts, '2000-01-01 00:00Z') as bucket, count(value) filter (where quality = 192) as count,
+       coalesce(sum(value) filter (where quality = 192), 0) as sum, min(value) filter (where quality = 192) as min,
+       max(value) filter (where quality = 192) as max, max(ts) as last_ts,
        (array_agg(value order by ts desc, value desc nulls last))[1] as last,
-       count(distinct date_bin('1 second', ts, '2000-01-01 00:00Z')) filter (where quality = 0 and value is not null) as good_seconds
+       count(distinct date_bin('1 second', ts, '2000-01-01 00:00Z')) filter (where quality = 192 and value is not null) as good_seconds
 from telemetry group by 1, 2 order by 1, 2
 """
 RECOUNT_1H = RECOUNT_1M.replace("1 minute", "1 hour")
@@ -36,7 +36,7 @@ reading = st.tuples(
     st.integers(1, 3),
     st.integers(0, 3 * 60_000).map(lambda ms: START + ms * 1000),
     st.one_of(st.just(np.nan), st.integers(-1000, 1000).map(float)),
-    st.sampled_from([telemetry.GOOD, telemetry.GOOD, telemetry.UNCERTAIN, telemetry.BAD]),
+    st.sampled_from([telemetry.GOOD, telemetry.GOOD, telemetry.STALE, telemetry.BAD]),
 )
 
 

@@ -147,6 +147,7 @@ def _integers(whole: NDArray[np.uint64], bits: int, signed: bool) -> tuple[NDArr
 
 def _qualities(said: NDArray[np.int64]) -> NDArray[np.int16]:
     quality = np.full(len(said), telemetry.BAD, np.int16)
-    quality[((said >= _UNCERTAIN_FROM) & (said < QUALITY_GOOD)) | (said == QUALITY_STALE)] = telemetry.UNCERTAIN
+    quality[said == QUALITY_STALE] = telemetry.STALE
+    quality[(said >= _UNCERTAIN_FROM) & (said < QUALITY_GOOD)] = telemetry.UNCERTAIN
     quality[(said >= QUALITY_GOOD) & (said <= _GOOD_UNTIL)] = telemetry.GOOD
     return quality

@@ -10,7 +10,7 @@ create table telemetry (
     point_id int not null,
     ts       timestamptz not null,
     value    float8,                                  -- null: the machine said that it does not know
-    quality  smallint not null                        -- OPC UA severity: 0 good, 1 uncertain, 2 bad
+    quality  smallint not null                        -- as Sparkplug: 192 good, 64 uncertain, 500 stale, 0 bad
 ) partition by range (ts);
 create index telemetry_point_ts_idx on telemetry (point_id, ts);
 grant select on telemetry to vigia_owner, vigia_reporter;

@@ -13,7 +13,8 @@ from vigia.store import queries
 from vigia.store.columns import FLOAT8, INT2, INT4, TIMESTAMPTZ, Column, Float8s, Int2s, Int4s, Int8s, Timestamps, copy_binary
 from vigia.store.database import Transaction
 
-GOOD, UNCERTAIN, BAD = 0, 1, 2
+GOOD, UNCERTAIN, STALE, BAD = 192, 64, 500, 0
+"""Qualities as Sparkplug and classic OPC number them; nothing else is stored."""
 DAY_US: Final = 86_400_000_000
 MOST_ROWS: Final = 200_000
 
@@ -181,7 +182,7 @@ async def latest(tx: Transaction, point_ids: Collection[int]) -> dict[int, Lates
 
 async def mark_stale(tx: Transaction, point_ids: Collection[int]) -> None:
     """The source of these points is gone: their good latest readings become uncertain."""
-    await queries.execute(tx, "mark_latest", point_ids=list(point_ids), was=GOOD, quality=UNCERTAIN)
+    await queries.execute(tx, "mark_latest", point_ids=list(point_ids), was=GOOD, quality=STALE)
 
 
 async def around(tx: Transaction, point_id: int, first: datetime, last: datetime) -> list[Stored]:

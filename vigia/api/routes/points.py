@@ -27,7 +27,7 @@ class PointRow(RowModel):
     high: float | None
     latest_at: datetime | None = Field(description="Source time.")
     latest: float | None = Field(description="In unit; null when there is no reading or it is not a number.")
-    quality: int | None = Field(description="0 good, 1 uncertain (its source is gone), 2 bad.", examples=[0])
+    quality: int | None = Field(description="192 good, 64 uncertain, 500 stale (its source is gone), 0 bad.", examples=[192])
 
 
 POINTS = Listing("points", "list_points", PointRow, lambda row: row.point_id)

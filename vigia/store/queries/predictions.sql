@@ -52,7 +52,7 @@ select point_id, asset_id, name, kind, unit from point where asset_id = any(%(as
 -- name: prediction_readings
 -- The readings of each asset after `since` and up to `until` (arrays in the order of `asset_ids`), one row an asset and moment, in
 -- the order of time. Only a reading of good quality has a value. Machines without any reading in that time have no row.
-select w.asset_id, t.ts as at, array_agg(t.point_id) as point_ids, array_agg(case when t.quality = 0 then t.value end) as values
+select w.asset_id, t.ts as at, array_agg(t.point_id) as point_ids, array_agg(case when t.quality = 192 then t.value end) as values
 from unnest(%(asset_ids)s::int[], %(since)s::timestamptz[], %(until)s::timestamptz[]) as w (asset_id, since, until)
 join point p on p.asset_id = w.asset_id
 cross join lateral (

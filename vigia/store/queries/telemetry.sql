@@ -60,15 +60,15 @@ update point_latest set quality = %(quality)s where point_id = any(%(point_ids)s
 
 -- name: readings_around
 -- Good readings of a point from `from_ts` to `until_ts`, with the neighbour on either side.
-(select ts, value from telemetry where point_id = %(point_id)s and ts < %(from_ts)s and value is not null and quality = 0 order by ts desc limit 1)
+(select ts, value from telemetry where point_id = %(point_id)s and ts < %(from_ts)s and value is not null and quality = 192 order by ts desc limit 1)
 union all
-(select ts, value from telemetry where point_id = %(point_id)s and ts between %(from_ts)s and %(until_ts)s and value is not null and quality = 0)
+(select ts, value from telemetry where point_id = %(point_id)s and ts between %(from_ts)s and %(until_ts)s and value is not null and quality = 192)
 union all
-(select ts, value from telemetry where point_id = %(point_id)s and ts > %(until_ts)s and value is not null and quality = 0 order by ts limit 1)
+(select ts, value from telemetry where point_id = %(point_id)s and ts > %(until_ts)s and value is not null and quality = 192 order by ts limit 1)
 order by 1, 2
 
 -- name: series_raw
-select point_id, ts, value as mean, value as low, value as high, value as last, (quality = 0 and value is not null)::int::bigint as count
+select point_id, ts, value as mean, value as low, value as high, value as last, (quality = 192 and value is not null)::int::bigint as count
 from telemetry_visible
 where point_id = any(%(point_ids)s) and ts >= %(from_ts)s and ts < %(until_ts)s
 order by point_id, ts
