@@ -65,7 +65,7 @@ def portal(server_dsn: str, template: str) -> Iterator[Portal]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = uvicorn.Server(
-        uvicorn.Config(create_app(ApiConfig(dsn=dsn, port=port)), port=port, log_config=None, timeout_graceful_shutdown=1, lifespan="on")
+        uvicorn.Config(create_app(ApiConfig(dsn=dsn, clock="fleet", port=port)), port=port, log_config=None, timeout_graceful_shutdown=1, lifespan="on")
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
