@@ -31,14 +31,14 @@ lint: $(ENVIRONMENT)
 	.venv/bin/ruff check --quiet .
 	.venv/bin/ruff format --quiet --check .
 	.venv/bin/mypy --no-error-summary vigia
-	.venv/bin/lint-imports --no-timings > .venv/lint-imports.txt || { cat .venv/lint-imports.txt; exit 1; }
+	.venv/bin/lint-imports > .venv/lint-imports.txt || { cat .venv/lint-imports.txt; exit 1; }
 
 format: $(ENVIRONMENT)
 	.venv/bin/ruff check --quiet --fix .
 	.venv/bin/ruff format --quiet .
 
 bench: setup
-	.venv/bin/vigia bench $(ARGS)
+	@.venv/bin/vigia bench $(or $(ARGS),all)
 
 clean:
 	rm -rf .venv vigia/portal/static/vendor

@@ -67,7 +67,8 @@ class Caller:
 async def connect(dsn: str, application_name: str, options: str = "") -> Transaction:
     """A connection of its own in autocommit mode. Raises BadDsnError or DatabaseUnavailableError, which says why."""
     try:
-        return await AsyncConnection.connect(dsn, autocommit=True, application_name=application_name, options=options, **KEEP_ALIVE)
+        given: dict[str, Any] = {"options": options} if options else {}  # else those of the DSN count
+        return await AsyncConnection.connect(dsn, autocommit=True, application_name=application_name, **given, **KEEP_ALIVE)
     except psycopg.ProgrammingError as error:
         raise BadDsnError(f"the DSN cannot be read ({str(error).strip()}); write postgresql://user:password@host:port/database") from None
     except psycopg.OperationalError as error:

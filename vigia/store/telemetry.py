@@ -108,9 +108,9 @@ class Writer:
         """Store `readings`, merge them into both rollups and the latest values. Nothing here is unique: the caller knows they are new."""
         if not len(readings):
             return
-        await self._make_room(tx, readings.ts)
+        await self.make_room(tx, readings.ts)
         ordered = readings.sorted()
-        await _copy(tx, ordered)
+        await copy(tx, ordered)
         await _merge_rollups(tx, ordered)
         await _merge_latest(tx, ordered)
 
@@ -124,7 +124,8 @@ class Writer:
         self._days.clear()
         self._new_days.clear()
 
-    async def _make_room(self, tx: Transaction, ts: NDArray[np.int64]) -> None:
+    async def make_room(self, tx: Transaction, ts: NDArray[np.int64]) -> None:
+        """Give the days of `ts` (microseconds since 1970 UTC) a place in the table; `add` does so itself."""
         days = np.unique(ts // DAY_US)
         missing = [int(day) for day in days if day not in self._days]
         # A call a day, not one for the whole span: batches of many edges may lie years apart.
@@ -134,15 +135,16 @@ class Writer:
         self._new_days.update(missing)
 
 
-async def _copy(tx: Transaction, readings: Readings) -> None:
+async def copy(tx: Transaction, readings: Readings) -> None:
+    """Store `readings` and nothing else: neither rollups nor latest values. Their days must have room."""
     columns = [
         Column(INT4, readings.point_id),
         Column(TIMESTAMPTZ, readings.ts),
         Column(FLOAT8, readings.value),
         Column(INT2, readings.quality),
     ]
-    async with tx.cursor() as cursor, cursor.copy(queries.sql("copy_telemetry")) as copy:
-        await copy.write(copy_binary(columns))
+    async with tx.cursor() as cursor, cursor.copy(queries.sql("copy_telemetry")) as stream:
+        await stream.write(copy_binary(columns))
 
 
 async def _merge_rollups(tx: Transaction, readings: Readings) -> None:
