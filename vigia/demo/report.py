@@ -96,7 +96,7 @@ def table(report: RunReport) -> str:
     rows = [
         ("engines flown", number(report.engines)),
         ("failures", number(report.failures)),
-        ("caught before (10-60 cycles left)", number(report.caught)),
+        ("ordered with 10-60 cycles left", number(report.caught)),
         ("lead time, cycles: median / p10", f"{number(report.lead_cycles_median)} / {number(report.lead_cycles_p10)}"),
         ("false orders", number(report.false_orders)),
         ("availability (EN 15341 M10)", "-" if report.availability is None else f"{report.availability:.2%}"),
