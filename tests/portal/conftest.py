@@ -65,7 +65,9 @@ def portal(server_dsn: str, template: str) -> Iterator[Portal]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = uvicorn.Server(
-        uvicorn.Config(create_app(ApiConfig(dsn=dsn, clock="fleet", port=port)), port=port, log_config=None, timeout_graceful_shutdown=1, lifespan="on")
+        uvicorn.Config(
+            create_app(ApiConfig(dsn=dsn, clock="fleet", port=port)), port=port, log_config=None, timeout_graceful_shutdown=1, lifespan="on"
+        )
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -99,7 +101,7 @@ class Visitor:
 
     def enter(self, login: str | None, path: str = "/", width: int = 1280, height: int = 900, **options: str) -> Page:
         """The page at `path`, logged in as `login` (None: not at all)."""
-        context = self.browser.new_context(viewport={"width": width, "height": height}, **options)  # type: ignore[arg-type]
+        context = self.browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce", **options)  # type: ignore[arg-type]
         context.set_default_timeout(15_000)
         self.contexts.append(context)
         page = context.new_page()

@@ -215,7 +215,10 @@ async def _write(tx: Transaction, flight: Flight, model: int) -> None:
         columns.append((ids["state"], telemetry.to_us(at(flight.first + len(flight.rows) + 1)), 0.0))
     point_id, ts, value = (np.array(column) for column in zip(*columns, strict=True))
     await telemetry.Writer().add(
-        tx, telemetry.Readings(point_id.astype(np.int32), ts.astype(np.int64), value.astype(np.float64), np.zeros(len(ts), np.int16))
+        tx,
+        telemetry.Readings(
+            point_id.astype(np.int32), ts.astype(np.int64), value.astype(np.float64), np.full(len(ts), telemetry.GOOD, np.int16)
+        ),
     )
     await predictions.insert(tx, list(_predictions(flight, model)))
 

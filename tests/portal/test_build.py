@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import vigia.portal.build as build
+from vigia.portal import build
 
 
 def test_building_again_fetches_nothing() -> None:

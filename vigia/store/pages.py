@@ -293,14 +293,20 @@ async def alarm_counts(tx: Transaction) -> AlarmCounts:
     return await queries.first(tx, "page_alarm_counts", AlarmCounts) or AlarmCounts(0, 0, 0, 0)
 
 
-async def orders(tx: Transaction, *, open_only: bool | None = None, role_id: int | None = None, technician_id: int | None = None, limit: int = 200) -> Sequence[OrderRow]:
+async def orders(
+    tx: Transaction, *, open_only: bool | None = None, role_id: int | None = None, technician_id: int | None = None, limit: int = 200
+) -> Sequence[OrderRow]:
     """Work orders: the open ones by visit, then the finished ones, newest first. What is None does not filter."""
-    return await queries.rows(tx, "page_orders", OrderRow, work_order_id=None, open=open_only, role_id=role_id, technician_id=technician_id, limit=limit)
+    return await queries.rows(
+        tx, "page_orders", OrderRow, work_order_id=None, open=open_only, role_id=role_id, technician_id=technician_id, limit=limit
+    )
 
 
 async def order(tx: Transaction, work_order_id: int) -> OrderRow | None:
     """One work order, or None if there is none or the caller may not see it."""
-    return await queries.first(tx, "page_orders", OrderRow, work_order_id=work_order_id, open=None, role_id=None, technician_id=None, limit=1)
+    return await queries.first(
+        tx, "page_orders", OrderRow, work_order_id=work_order_id, open=None, role_id=None, technician_id=None, limit=1
+    )
 
 
 async def order_counts(tx: Transaction) -> OrderCounts:
