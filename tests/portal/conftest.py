@@ -79,12 +79,16 @@ def portal(server_dsn: str, template: str) -> Iterator[Portal]:
         connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("NO PAGE WAS LOOKED AT: no chromium on PATH (Debian: apt install chromium)")
+    """A Chromium: the one on PATH, else playwright's own.
+
+    For a module, not the session: while playwright runs, this process has an event loop, and asynchronous tests need their own.
+    """
     with sync_playwright() as playwright:
+        chromium = shutil.which("chromium") or playwright.chromium.executable_path
+        if not Path(chromium).exists():
+            pytest.skip("NO PAGE WAS LOOKED AT: no Chromium on PATH (Debian: apt install chromium) nor from `playwright install chromium`")
         launched = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM))
         yield launched
         launched.close()
