@@ -132,7 +132,7 @@ async def _fly_role(tx: Transaction, place: RolePlace, recording: Mapping[int, t
     last = SILENT_FROM if place.site == SILENT_SITE else HOURS
     assert place.asset_id is not None
     swap = ALARM_AT[place.name] + 12 if place.name in CHANGED_EARLY else None
-    flight = Flight(place, place.asset_id, rows, 0, swap or last)
+    flight = Flight(place, place.asset_id, rows, 0, last if swap is None else swap - 4)
     await _write(tx, flight, flown.model)
     await record_state.handle(tx, flight.asset_id, 1, at(1))
     if place.name == DRIFTING:
