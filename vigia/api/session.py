@@ -149,8 +149,11 @@ class Only:
 
 
 async def caller_transaction(request: Request, caller: Annotated[Session, Depends(current_caller)]) -> AsyncIterator[StoreTransaction]:
-    """A transaction that shows what the caller may see; committed before the response leaves, rolled back on an error."""
-    async with state_of(request).database.transaction(caller.caller) as tx:
+    """A transaction that shows what the caller may see; committed before the response leaves, rolled back on an error.
+
+    What only reads sees one moment: the numbers of a page never contradict each other.
+    """
+    async with state_of(request).database.transaction(caller.caller, snapshot=request.method in SAFE_METHODS) as tx:
         yield tx
 
 

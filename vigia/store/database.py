@@ -72,7 +72,7 @@ async def connect(dsn: str, application_name: str, options: str = "") -> Transac
     except psycopg.ProgrammingError as error:
         raise BadDsnError(f"the DSN cannot be read ({str(error).strip()}); write postgresql://user:password@host:port/database") from None
     except psycopg.OperationalError as error:
-        raise _unavailable(error) from error
+        raise unavailable(error) from error
 
 
 class Database:
@@ -105,7 +105,8 @@ class Database:
                 if await cursor.fetchone() != (True,):
                     raise NotMigratedError
         except DatabaseUnavailableError as error:
-            if 'parameter "role"' in str(error.__cause__) or "set role" in str(error.__cause__):
+            said = str(error.__cause__)
+            if 'parameter "role"' in said or "set role" in said or f'role "{self._role}" does not exist' in said:
                 raise NotMigratedError from error
             raise
         await self._pool.open()
@@ -115,10 +116,11 @@ class Database:
         await self._pool.close()
 
     @asynccontextmanager
-    async def transaction(self, caller: Caller | None = None) -> AsyncIterator[Transaction]:
+    async def transaction(self, caller: Caller | None = None, *, snapshot: bool = False) -> AsyncIterator[Transaction]:
         """One transaction, committed on leaving, rolled back on an exception.
 
-        `caller` is set for row-level security with SET LOCAL semantics; without it the app role sees nothing.
+        `caller` is set for row-level security with SET LOCAL semantics; without it the app role sees nothing. With `snapshot` all its
+        queries see one moment, and it may only read.
 
         Raises DatabaseUnavailableError when no connection can be had within five seconds or the server goes away; if that happens while
         committing, the transaction may be committed or not. Raises TransactionConflictError when another transaction was in the way.
@@ -126,6 +128,8 @@ class Database:
         connection: Transaction | None = None
         try:
             async with self._pool.connection() as connection, connection.transaction():
+                if snapshot:
+                    await connection.execute("set transaction isolation level repeatable read, read only")
                 if caller is not None:
                     await connection.execute(
                         "select set_config('vigia.customer_id', %s, true), set_config('vigia.account_id', %s, true),"
@@ -143,13 +147,16 @@ def _translate(error: psycopg.Error, connection: Transaction | None) -> NoReturn
     """Raise what callers outside store can understand; an error of the statement itself stays as it is."""
     state = error.sqlstate or ""
     if connection is None or connection.closed or state.startswith(AWAY_CLASSES):
-        raise _unavailable(error) from error
+        raise unavailable(error) from error
     if state in CONFLICTS:
         raise TransactionConflictError from error
     raise error
 
 
-def _unavailable(error: psycopg.Error) -> DatabaseUnavailableError:
+def unavailable(error: psycopg.Error) -> DatabaseUnavailableError:
+    """What a caller outside store is told of a server that did not answer, or gave up."""
+    if isinstance(error, psycopg.errors.DiskFull):
+        return DatabaseUnavailableError("no space is left on the database's disk; make room and try again")
     lines = str(error).strip().splitlines() or [type(error).__name__]
     reason = lines[0].removeprefix("connection failed: ").strip()
     return DatabaseUnavailableError(f"no database answers ({reason}); check that it runs and that --dsn (VIGIA_DSN) names it")
