@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from vigia.errors import ConfigError
 
+OPTIONS = ("home", "dsn", "broker", "host", "port")  # the others are variables only
+
 
 class Settings(BaseSettings):
     """Settings shared by all commands. A command-line option wins over the environment."""
@@ -43,5 +45,5 @@ def load_settings(**options: object) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0])
-        name = f"VIGIA_{key.upper()} (--{key.replace('_', '-')})"
+        name = f"VIGIA_{key.upper()} (--{key})" if key in OPTIONS else f"VIGIA_{key.upper()}"
         raise ConfigError(f"{name} = {first['input']!r}: {first['msg']}. Give it a valid value or leave it out.") from None

@@ -34,7 +34,7 @@ def at(hour: float) -> datetime:
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while not await condition():  # noqa: ASYNC110 - another process brings it about
+        while not await condition():
             await asyncio.sleep(0.02)
 
 

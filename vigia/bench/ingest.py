@@ -93,10 +93,12 @@ def _temporary_home(home: Path) -> Iterator[Path]:
         made = tempfile.TemporaryDirectory(prefix="bench-", dir=home)
     except OSError as error:
         raise ConfigError(f"cannot write in {home} ({error.strerror}); choose another folder with --home") from None
-    with made as folder:
-        yield Path(folder).absolute()
-    with contextlib.suppress(OSError):
-        home.rmdir()  # only when it was made for this
+    try:
+        with made as folder:
+            yield Path(folder).absolute()
+    finally:
+        with contextlib.suppress(OSError):
+            home.rmdir()  # only when nothing else is there
 
 
 async def _measure(bench: IngestBench, home: Path, server_dsn: str, broker: str) -> dict[str, object]:

@@ -4,6 +4,7 @@ One file per command group. Each imports its room inside the command, so that th
 and `--help` answers at once.
 """
 
+import errno
 import sys
 
 import typer
@@ -14,6 +15,7 @@ from vigia.errors import VigiaError
 from vigia.settings import load_settings
 
 EXIT_CONFIG = 2
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 app = typer.Typer(
     name="vigia",
@@ -39,4 +41,10 @@ def main() -> None:
         app()
     except VigiaError as error:
         sys.stderr.write(f"vigia: {error}\n")
+        sys.exit(EXIT_CONFIG)
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        where = f"for {error.filename}" if error.filename else "in the home folder"
+        sys.stderr.write(f"vigia: no space is left {where}; make room, or choose another folder with --home\n")
         sys.exit(EXIT_CONFIG)

@@ -31,8 +31,11 @@ def demo(
     """A whole fleet on this machine: fly it, predict, fix, see the outcome."""
     from vigia.demo.run import DemoConfig, Run
     from vigia.demo.screen import Screen
+    from vigia.ingest.config import BrokerConfig
 
     settings = load_settings(home=home, dsn=dsn, broker=broker, host=host, port=port)
+    if settings.broker is not None:
+        BrokerConfig.from_url(settings.broker, settings.broker_ca, settings.broker_cert, settings.broker_key)  # says what is wrong with it
     config = DemoConfig(
         home=settings.home.absolute(),
         host=settings.host,

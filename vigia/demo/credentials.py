@@ -99,7 +99,7 @@ def _read(path: Path) -> Mapping[str, dict[str, str]]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
+        raise ConfigError(f"{path} cannot be read ({error.strerror}); choose another folder with --home") from None
     except (ValueError, AttributeError, TypeError, KeyError):
         raise ConfigError(f"{path} is not what the demo wrote; delete it, and the next start makes new passwords") from None
 

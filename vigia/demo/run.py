@@ -27,6 +27,7 @@ from vigia.supervisor.stack import Stack, StackConfig
 from vigia.workflows import close_period
 
 DRAINED_TIMEOUT_S = 60.0
+MODEL_POLL_S = 0.2
 STAFF = Caller(staff=True)
 
 
@@ -57,6 +58,8 @@ class Run:
     def __init__(self, config: DemoConfig, screen: Screen) -> None:
         if not 1 <= config.engines <= len(fleet.ROLES):
             raise ConfigError(f"--engines {config.engines}: the fleet has 1 to {len(fleet.ROLES)} engines")
+        if config.hours is not None and config.hours < 1:
+            raise ConfigError(f"--hours {config.hours}: give at least 1, or leave it out to fly until every life is over")
         self.config = config if config.port else replace(config, port=_free_port(config.host))
         self.screen = screen
         self.started_s = time.monotonic()
@@ -96,6 +99,7 @@ class Run:
             tell=self.screen.progress,
         )
         async with contextlib.aclosing(technician):
+            await self._model_trained(database)
             await director.run(self.logbook.plan.hours)
             await self._drained()
             report = await self._report(stack, database)
@@ -117,6 +121,15 @@ class Run:
 
     def _analytics_options(self) -> list[str]:
         return ["--train", str(training_data()), "--train-units", "1-80"]
+
+    async def _model_trained(self, database: Database) -> None:
+        """Wait for the first failure model: before it, no engine can be predicted."""
+        while True:
+            async with database.transaction(STAFF) as tx:
+                if await models.champion(tx, fleet.ASSET_MODEL, fleet.FAILURE_MODE) is not None:
+                    return
+            self.screen.progress(self.logbook.hour, "training the failure model on engines 1 to 80, the first time only")
+            await asyncio.sleep(MODEL_POLL_S)
 
     async def _drained(self) -> None:
         """Wait until the gateways have nothing unsent: what is counted next is all there is."""
@@ -170,6 +183,9 @@ class Run:
 
 
 def _free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError as error:
+            raise ConfigError(f"cannot listen on {host} ({error.strerror}); choose another address with --host (VIGIA_HOST)") from None
         return int(probe.getsockname()[1])

@@ -74,7 +74,9 @@ class EdgeBuffer:
             self._state = read_state(self._connection)
             self._births = read_births(self._connection)
         except (OSError, sqlite3.Error) as error:
-            raise BufferUnavailableError(f"the buffer {path} cannot be opened: {error}") from None
+            raise BufferUnavailableError(
+                f"the buffer {path} cannot be opened ({error}); choose a folder that can be written in [buffer]"
+            ) from None
         self._keep_reserve()
 
     # ── what a node reads ──

@@ -145,8 +145,9 @@ def load_config(path: Path, broker_url: str | None = None) -> EdgeConfig:
         raise ConfigError(f"{path}: {error.strerror or error}; name the gateway's configuration with --config") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not a TOML file: {error}") from None
-    if broker_url is not None:
-        tables["broker"] = {**tables.get("broker", {}), "url": broker_url}
+    broker = tables.get("broker", {})
+    if broker_url is not None and isinstance(broker, dict):
+        tables["broker"] = {**broker, "url": broker_url}
     folder = path.absolute().parent
     try:
         file = _File.model_validate(tables)

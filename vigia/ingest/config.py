@@ -1,5 +1,6 @@
 """What ingest is told at its start."""
 
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -40,6 +41,8 @@ class BrokerConfig:
                     f"the certificate or key file {file} does not exist: correct VIGIA_BROKER_CA, VIGIA_BROKER_CERT or VIGIA_BROKER_KEY"
                 )
                 raise ConfigError(message)
+        if parts.scheme == "mqtts":
+            _check_certificates(ca, cert, key)
         return cls(
             host=parts.hostname,
             port=port or _PORTS[parts.scheme],
@@ -50,6 +53,16 @@ class BrokerConfig:
             cert=cert,
             key=key,
         )
+
+
+def _check_certificates(ca: Path | None, cert: Path | None, key: Path | None) -> None:
+    try:
+        context = ssl.create_default_context(cafile=ca)
+        if cert is not None:
+            context.load_cert_chain(cert, key)
+    except (ssl.SSLError, OSError) as error:
+        message = f"the certificates cannot be used ({error}): correct VIGIA_BROKER_CA, VIGIA_BROKER_CERT or VIGIA_BROKER_KEY"
+        raise ConfigError(message) from None
 
 
 @dataclass(frozen=True)

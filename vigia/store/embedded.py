@@ -122,8 +122,13 @@ class EmbeddedPostgres:
                     self._create_cluster(programs)
                     self._launch(programs)
                 self._create_database()
-            except BaseException:
+            except BaseException as error:
                 users.close()
+                if self._process is not None:
+                    self._shut_down()
+                    self._process = None
+                if isinstance(error, psycopg.errors.DiskFull):
+                    raise EmbeddedDiskFullError from error
                 raise
             self._users = users
 
@@ -320,7 +325,7 @@ class EmbeddedPostgres:
             self.folder.mkdir(mode=0o711, parents=True, exist_ok=True)
             lock = _open_lock(self.folder / "change.lock")
         except OSError as error:
-            raise EmbeddedError(f"cannot use the folder {self.folder}: {error.strerror}") from error
+            raise EmbeddedError(f"cannot use the folder {self.folder} ({error.strerror}); choose another with --home") from error
         with lock:
             if not _wait(lambda: _try_lock(lock), LOCK_TIMEOUT_S):
                 raise EmbeddedLockedError

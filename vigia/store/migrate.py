@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import LiteralString
 
+import psycopg
 from procrastinate.schema import SchemaManager
 from psycopg import sql
 
 from vigia.store import queries
-from vigia.store.database import StoreError, Transaction, connect
+from vigia.store.database import StoreError, Transaction, connect, unavailable
 
 OLDEST_SERVER = 180000
 LOCK = "select pg_advisory_lock(hashtext('vigia'), hashtext('migrate'))"
@@ -57,8 +58,16 @@ async def migrate(dsn: str) -> MigrationReport:
     """Make or update the schema in the database `dsn`; its user must be a superuser or own the database and be allowed to make roles.
 
     Several may call at once: one works, the others wait and find it done.
-    Raises MigrationError when the database is of a newer version or not ours, DatabaseUnavailableError when none answers.
+    Raises MigrationError when the database is of a newer version or not ours, DatabaseUnavailableError when none answers or its disk is
+    full.
     """
+    try:
+        return await _migrate(dsn)
+    except psycopg.OperationalError as error:
+        raise unavailable(error) from error
+
+
+async def _migrate(dsn: str) -> MigrationReport:
     async with await _connect(dsn) as connection:
         if connection.info.server_version < OLDEST_SERVER:
             raise MigrationError(f"PostgreSQL {connection.info.server_version // 10000} is too old; Vigía needs 18 or newer")

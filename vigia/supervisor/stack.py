@@ -6,7 +6,7 @@ Servers that already run are used when their addresses are given; the others are
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +17,8 @@ import httpx
 import structlog
 
 from vigia.errors import ConfigError
+from vigia.ingest import BrokerUnavailableError
+from vigia.ingest.config import BrokerConfig
 from vigia.store.embedded import EmbeddedPostgres
 from vigia.store.migrate import MigrationReport, migrate
 from vigia.supervisor.broker import choose_broker
@@ -65,12 +67,12 @@ class Stack:
             await self._start_database()
             await self._start_broker()
         except BaseException:
-            await self._stop()
+            await _to_the_end(self._stop())
             raise
         return self
 
     async def __aexit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
-        await self._stop()
+        await _to_the_end(self._stop())
 
     async def start_services(self) -> None:
         """Start api, ingest, worker and analytics, the pages first; from then on whatever ends is started again."""
@@ -108,6 +110,7 @@ class Stack:
     async def _start_broker(self) -> None:
         if self.config.broker is not None:
             self.broker_url, self.broker_name = self.config.broker, "the broker given"
+            await asyncio.to_thread(_refuse_silent_broker, self.broker_url)
             return
         plan = choose_broker(self.config.home, _free_port(self.config.home))
         self.broker_url, self.broker_name = plan.url, plan.name
@@ -144,6 +147,20 @@ class Stack:
         self._exits.close()
 
 
+async def _to_the_end(stop: Coroutine[None, None, None]) -> None:
+    """A signal that comes while all is being stopped must not leave half of it running."""
+    task = asyncio.ensure_future(stop)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancelled = True
+    task.result()
+    if cancelled:
+        raise asyncio.CancelledError
+
+
 def _free_port(home: Path) -> int:
     """A port for the broker: the one this home had before, if it is still free."""
     remembered = home / "run" / "broker.port"
@@ -165,6 +182,14 @@ def _accepts(host: str, port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+def _refuse_silent_broker(url: str) -> None:
+    """Processes wait for a broker that went away; one that never answered is a mistake in its name."""
+    broker = BrokerConfig.from_url(url)
+    if not _accepts(broker.host, broker.port):
+        message = f"no broker answers at {broker.host}:{broker.port}; check that it runs and that --broker (VIGIA_BROKER) names it"
+        raise BrokerUnavailableError(message)
 
 
 def _refuse_taken_port(host: str, port: int) -> None:
