@@ -5,6 +5,7 @@ and land in `static/vendor/`, which is not committed. Running it again does noth
 """
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -67,6 +68,7 @@ def _install() -> None:
             ],
             return_completed_process=True,
             cwd=BUILD,
+            env={**os.environ, "NODE_USE_SYSTEM_CA": "1"},  # a company's proxy is trusted when the machine trusts it
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
