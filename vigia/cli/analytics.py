@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from vigia.cli.databases import at_hand, named
 from vigia.cli.options import AsJson, Dsn, Home
 from vigia.errors import ConfigError
 from vigia.settings import load_settings
@@ -41,12 +42,10 @@ def run(
     from vigia.analytics.runner import run as predict
 
     settings = load_settings(home=home, dsn=dsn)
-    if settings.dsn is None:
-        raise ConfigError("No database is named: give --dsn (VIGIA_DSN); `vigia demo` starts one by itself.")
     if train is not None and not train.is_file():
         message = f"--train {train}: there is no such file."
         raise ConfigError(message)
-    config = RunnerConfig(settings.dsn, settings.home, asset_model, training_data=train, training_units=_units(train_units))
+    config = RunnerConfig(named(settings), settings.home, asset_model, training_data=train, training_units=_units(train_units))
     _until_stopped(predict(config))
 
 
@@ -65,8 +64,6 @@ def train(
     from vigia.store.database import Database
 
     settings = load_settings(home=home, dsn=dsn)
-    if settings.dsn is None:
-        raise ConfigError("No database is named: give --dsn (VIGIA_DSN); `vigia demo` starts one by itself.")
     plan = training.TrainingPlan(data, _units(units), training.models_folder(settings.home), horizon)
 
     async def train_one(dsn: str) -> None:
@@ -75,7 +72,8 @@ def train(
         found = {"version": made.version, "file": str(plan.folder / made.file_name), "sha256": made.sha256, **made.metrics}
         sys.stdout.write(_as_json(found) if as_json else _as_text(found))
 
-    _until_stopped(train_one(settings.dsn))
+    with at_hand(settings) as address:
+        _until_stopped(train_one(address))
 
 
 @evaluate_app.callback()

@@ -8,8 +8,8 @@ from importlib import resources
 import structlog
 import typer
 
+from vigia.cli.databases import named
 from vigia.cli.options import Dsn, Home, Host, Port
-from vigia.errors import ConfigError
 from vigia.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True)
@@ -22,11 +22,9 @@ def run(home: Home = None, dsn: Dsn = None, host: Host = None, port: Port = None
     from vigia.api.server import run as serve
 
     settings = load_settings(home=home, dsn=dsn, host=host, port=port)
-    if settings.dsn is None:
-        raise ConfigError("No database is named: give --dsn (VIGIA_DSN); `vigia demo` starts one by itself.")
     if not (resources.files("vigia.portal") / "static" / "vendor" / ".stamp").is_file():
         structlog.get_logger().warning("pages lack their front-end files until `python -m vigia.portal.build` has fetched them")
-    asyncio.run(serve(ApiConfig(dsn=settings.dsn, host=settings.host, port=settings.port, clock=settings.clock)))
+    asyncio.run(serve(ApiConfig(dsn=named(settings), host=settings.host, port=settings.port, clock=settings.clock)))
 
 
 @app.command()

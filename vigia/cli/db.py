@@ -2,15 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
+from vigia.cli.databases import at_hand
 from vigia.cli.options import AsJson, Dsn, Home
-from vigia.settings import Settings, load_settings
+from vigia.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -22,7 +21,7 @@ def migrate(home: Home = None, dsn: Dsn = None, as_json: AsJson = False) -> None
     """Make the schema in a new database, or bring an old one to this version. Harmless when there is nothing to do."""
     from vigia.store.migrate import migrate as run
 
-    with _database(load_settings(home=home, dsn=dsn)) as address:
+    with at_hand(load_settings(home=home, dsn=dsn)) as address:
         report = asyncio.run(run(address))
     if as_json:
         typer.echo(json.dumps(asdict(report)))
@@ -39,7 +38,7 @@ def status(home: Home = None, dsn: Dsn = None, as_json: AsJson = False) -> None:
     """Say which version the database has, what is pending and how large its tables are."""
     from vigia.store.migrate import status as ask
 
-    with _database(load_settings(home=home, dsn=dsn)) as address:
+    with at_hand(load_settings(home=home, dsn=dsn)) as address:
         found = asyncio.run(ask(address))
     if as_json:
         typer.echo(json.dumps(asdict(found)))
@@ -75,25 +74,13 @@ def seed(
         async with Database(address, "vigia_service", max_size=1) as database, database.transaction(Caller(staff=True)) as tx:
             await fleet.seed(tx, roles, people)
 
-    with _database(settings) as address:
+    with at_hand(settings) as address:
         asyncio.run(write(address))
     file = settings.home / "credentials.json"
     if as_json:
         typer.echo(json.dumps({"engines": len(roles), "accounts": len(people.people), "credentials": str(file)}))
     else:
         typer.echo(f"the fleet of {len(roles)} engines is there; the log-ins are in {file}")
-
-
-@contextmanager
-def _database(settings: Settings) -> Iterator[str]:
-    """The DSN given, or the home's embedded database, which runs for as long as it is needed."""
-    from vigia.store.embedded import postgres
-
-    if settings.dsn is not None:
-        yield settings.dsn
-    else:
-        with postgres(settings.home) as address:
-            yield address
 
 
 def _readable(size: int) -> str:

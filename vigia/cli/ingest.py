@@ -12,13 +12,12 @@ from typing import Annotated, Any
 
 import typer
 
+from vigia.cli.databases import at_hand, named
 from vigia.cli.options import AsJson, Broker, Dsn, Home
 from vigia.errors import ConfigError
-from vigia.settings import Settings, load_settings
+from vigia.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True)
-
-NO_DATABASE = "No database is named: give --dsn (VIGIA_DSN); `vigia demo` starts one by itself."
 
 
 @app.command()
@@ -31,7 +30,7 @@ def run(home: Home = None, dsn: Dsn = None, broker: Broker = None) -> None:
     if settings.broker is None:
         raise ConfigError("No broker is named: give --broker (VIGIA_BROKER); `vigia demo` starts one by itself.")
     where = BrokerConfig.from_url(settings.broker, settings.broker_ca, settings.broker_cert, settings.broker_key)
-    asyncio.run(_until_stopped(ingest(IngestConfig(_dsn(settings), where))))
+    asyncio.run(_until_stopped(ingest(IngestConfig(named(settings), where))))
 
 
 @app.command("dead-letters")
@@ -45,11 +44,12 @@ def dead_letters(
     from vigia.store import dead_letters as store
     from vigia.store.database import Database
 
-    async def read() -> tuple[list[store.DeadLetter], list[store.ReasonCount]]:
-        async with Database(_dsn(load_settings(home=home, dsn=dsn)), "vigia_service", max_size=1) as database, database.transaction() as tx:
+    async def read(address: str) -> tuple[list[store.DeadLetter], list[store.ReasonCount]]:
+        async with Database(address, "vigia_service", max_size=1) as database, database.transaction() as tx:
             return await store.newest(tx, limit), await store.counts(tx)
 
-    letters, counts = asyncio.run(read())
+    with at_hand(load_settings(home=home, dsn=dsn)) as address:
+        letters, counts = asyncio.run(read(address))
     if as_json:
         shown = [{**asdict(letter), "payload": letter.payload.hex()} for letter in letters]
         _print_json({"counts": [asdict(count) for count in counts], "dead_letters": shown})
@@ -69,11 +69,12 @@ def status(as_json: AsJson = False, home: Home = None, dsn: Dsn = None) -> None:
     from vigia.store import ledger
     from vigia.store.database import Database
 
-    async def read() -> list[ledger.EdgeLedger]:
-        async with Database(_dsn(load_settings(home=home, dsn=dsn)), "vigia_service", max_size=1) as database, database.transaction() as tx:
+    async def read(address: str) -> list[ledger.EdgeLedger]:
+        async with Database(address, "vigia_service", max_size=1) as database, database.transaction() as tx:
             return await ledger.status(tx)
 
-    edges = asyncio.run(read())
+    with at_hand(load_settings(home=home, dsn=dsn)) as address:
+        edges = asyncio.run(read(address))
     if as_json:
         _print_json({"edges": [{**asdict(edge), "completeness": edge.completeness} for edge in edges]})
         return
@@ -84,12 +85,6 @@ def status(as_json: AsJson = False, home: Home = None, dsn: Dsn = None) -> None:
         online = "online" if edge.online else "offline"
         name = f"{edge.group_id}/{edge.node_id}"
         sys.stdout.write(f"{name:32} {online:8} {edge.newest or 0:>10} {edge.watermark or 0:>10} {complete:>10}  {holes}\n")
-
-
-def _dsn(settings: Settings) -> str:
-    if settings.dsn is None:
-        raise ConfigError(NO_DATABASE)
-    return settings.dsn
 
 
 def _print_json(found: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from vigia.cli.databases import named
 from vigia.cli.options import Dsn, Home
 from vigia.errors import ConfigError
 from vigia.settings import load_settings
@@ -31,9 +32,7 @@ def run(home: Home = None, dsn: Dsn = None, autonomy: Stage = "auto", concurrenc
     from vigia.workflows.worker import run as work
 
     settings = load_settings(home=home, dsn=dsn)
-    if settings.dsn is None:
-        raise ConfigError("No database is named: give --dsn (VIGIA_DSN); `vigia demo` starts one by itself.")
     if autonomy not in set(Autonomy):
         message = f"VIGIA_AUTONOMY (--autonomy) = {autonomy!r}: choose one of {', '.join(Autonomy)}."
         raise ConfigError(message)
-    asyncio.run(work(WorkerConfig(settings.dsn, Autonomy(autonomy), concurrency, settings.clock)))
+    asyncio.run(work(WorkerConfig(named(settings), Autonomy(autonomy), concurrency, settings.clock)))
