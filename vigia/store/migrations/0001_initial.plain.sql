@@ -43,6 +43,37 @@ begin
     end loop;
 end $$;
 
+-- The next COPY of this transaction brings `rows` rows sorted by point_id, ts. Nothing depends on it here.
+create function prepare_telemetry_copy(rows bigint) returns void language sql immutable as $$ select null::void $$;
+
+-- The pieces of telemetry, a day each; state is 'rows': nothing is compressed here. row_count is an estimate.
+create function telemetry_pieces()
+returns table (name text, from_ts timestamptz, until_ts timestamptz, state text, row_count bigint, bytes bigint) language sql stable as
+$$
+select c.oid::regclass::text, d.day at time zone 'UTC', (d.day + interval '1 day') at time zone 'UTC', 'rows',
+       pg_relation_size(c.oid) / 8192 * 136,              -- a page full of rows
+       pg_total_relation_size(c.oid)
+from pg_inherits i join pg_class c on c.oid = i.inhrelid, lateral (select to_date(substr(c.relname, 2), 'YYYYMMDD')::timestamp as day) d
+where i.inhparent = 'vigia.telemetry'::regclass
+order by d.day
+$$;
+
+-- Whether closed pieces can be packed: a piece is left as it is here.
+create function telemetry_packable() returns boolean language sql immutable as $$ select false $$;
+create function pack_telemetry(piece text) returns void language sql immutable as $$ select null::void $$;
+
+-- Drop the pieces that end at or before `before`; their names. Writers and readers of telemetry wait for that moment.
+create function drop_telemetry(before timestamptz) returns setof text language plpgsql as
+$$
+declare
+    piece text;
+begin
+    for piece in select name from vigia.telemetry_pieces() where until_ts <= before loop
+        execute format('drop table %s', piece);
+        return next piece;
+    end loop;
+end $$;
+
 reset role;
 set local role vigia_owner;
 revoke create on schema vigia from vigia_service;
