@@ -17,7 +17,8 @@ from ingest_harness import query, stored, until
 from process_harness import STATE, Gateway, Ingest, Listener, wait_for
 
 from vigia.ingest.broker import Host
-from vigia.ingest.config import BrokerConfig
+from vigia.ingest.config import BrokerConfig, Limits
+from vigia.ingest.inbox import Inbox
 from vigia.sparkplug.session import HostState
 from vigia.store.embedded import EmbeddedPostgres
 from vigia.store.migrate import migrate
@@ -156,7 +157,7 @@ def test_it_stops_in_time_although_the_database_is_away(
 
 async def test_paused_it_is_offline_and_resumed_online_again(broker: RunningBroker) -> None:
     with Listener(broker.port) as listener:
-        host = Host(BrokerConfig.from_url(broker.url), "vigia", lambda _message: None)
+        host = Host(BrokerConfig.from_url(broker.url), "vigia", Inbox(Limits()))
         task = asyncio.create_task(host.run())
         await until(lambda: listener.online)
         host.pause()

@@ -69,9 +69,8 @@ def _check_certificates(ca: Path | None, cert: Path | None, key: Path | None) ->
 class Limits:
     """What bounds memory, delay and patience."""
 
-    queue_messages: int = 20_000  # beyond, a message is dropped unacknowledged: the edge sends it again
-    queue_bytes: int = 128 * 1024 * 1024
-    flush_messages: int = 5_000  # in one transaction
+    queue_bytes: int = 128 * 1024 * 1024  # beyond, nothing is read from the broker until there is room again
+    flush_bytes: int = 8 * 1024 * 1024  # in one transaction
     flush_rows: int = 200_000  # likewise
     busy_rows: int = 5_000  # a transaction this large means load: the next one waits a little to grow
     busy_wait_s: float = 0.1

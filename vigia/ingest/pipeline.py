@@ -84,7 +84,7 @@ class Pipeline:
 
     async def flush(self) -> int:
         """Write what waits now; the number of rows stored."""
-        messages = self._inbox.take()
+        messages = [message for delivery in self._inbox.take() for message in delivery.messages()]
         if time.monotonic() >= self._known_at + KNOW_EVERY_S and not all(self._sessions.knows(message.topic) for message in messages):
             await self.know()
         events = self._sessions.overdue(time.monotonic())

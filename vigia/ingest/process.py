@@ -7,6 +7,7 @@ import structlog
 
 from vigia.analytics import detectors
 from vigia.analytics.kernels import rollup
+from vigia.ingest import packets
 from vigia.ingest.broker import Host
 from vigia.ingest.config import IngestConfig
 from vigia.ingest.inbox import Inbox
@@ -26,7 +27,7 @@ async def run(config: IngestConfig) -> None:
     """
     async with Database(config.dsn, "vigia_service", max_size=2) as database:
         inbox = Inbox(config.limits)
-        host = Host(config.broker, config.host_id, inbox.put)
+        host = Host(config.broker, config.host_id, inbox)
         store = Store(database)
         await store.check()
         await asyncio.to_thread(_warm_up)
@@ -40,6 +41,7 @@ async def run(config: IngestConfig) -> None:
 def _warm_up() -> None:
     """Compile the kernels before anyone waits for them."""
     one = np.zeros(1, np.int64)
+    packets.split(np.zeros(1, np.uint8), 0)
     rollup.by_minute(rollup.Readings(one.astype(np.int32), one, np.zeros(1), np.ones(1, np.bool_)))
     detectors.score(detectors.new_state(1), detectors.Readings(one, one, np.zeros(1), one))
 
