@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     clock: Literal["wall", "fleet"] = Field(
         default="wall", description="What time it is: the wall clock's, or for a replayed fleet that of its newest reading."
     )
+    retention_raw_days: int | None = Field(default=None, description="For how many days readings are kept; all of them by default.")
+    retention_1m_days: int | None = Field(default=None, description="For how many days one-minute rollups are kept.")
+    retention_1h_days: int | None = Field(default=None, description="For how many days one-hour rollups are kept.")
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
 

@@ -1,6 +1,8 @@
 """Closed days are packed and old ones dropped, and every reading that should be there is there, exactly as it was written."""
 
 import asyncio
+import os
+import sys
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -119,6 +121,29 @@ async def test_nothing_is_dropped_unless_told(either_dsn: str) -> None:
 def test_what_an_open_contract_period_needs_cannot_be_dropped(days: dict[str, int]) -> None:
     with pytest.raises(RetentionTooShortError, match="40 days"):
         Retention(**days)
+
+
+async def test_a_worker_keeps_telemetry_by_itself_and_once_an_hour(dsn: str) -> None:
+    async with Database(dsn, "vigia_service") as database:
+        for day in (0, 60):
+            async with database.transaction() as tx:
+                await store(tx, day_of(day, 500))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "vigia", "worker", "run", "--dsn", dsn, env={**os.environ, "VIGIA_RETENTION_RAW_DAYS": "40"}
+        )
+        try:
+            async with asyncio.timeout(60):
+                while True:
+                    async with database.transaction() as tx:
+                        if (await upkeep.health(tx)).last is not None:
+                            break
+                    await asyncio.sleep(0.05)
+        finally:
+            process.terminate()
+            await process.wait()
+        assert (await content(database))[0] == 500
+        assert await keep_telemetry.run_if_due(database, Retention(), timedelta(hours=1)) is None
+        assert await keep_telemetry.run_if_due(database, Retention(), timedelta(0)) is not None
 
 
 async def test_an_empty_database_has_nothing_to_do(either_dsn: str) -> None:

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from vigia.errors import ConfigError
 from vigia.settings import Settings
+
+if TYPE_CHECKING:
+    from vigia.store.upkeep import Retention
 
 
 def named(settings: Settings) -> str:
@@ -24,3 +28,10 @@ def at_hand(settings: Settings) -> Iterator[str]:
     else:
         with postgres(settings.home) as address:
             yield address
+
+
+def retention(settings: Settings) -> "Retention":
+    """How long telemetry is kept. Raises RetentionTooShortError."""
+    from vigia.store.upkeep import Retention
+
+    return Retention(settings.retention_raw_days, settings.retention_1m_days, settings.retention_1h_days)

@@ -27,6 +27,7 @@ def group() -> None:
 @app.command()
 def run(home: Home = None, dsn: Dsn = None, autonomy: Stage = "auto", concurrency: Jobs = 1) -> None:
     """Run jobs until stopped."""
+    from vigia.cli.databases import retention
     from vigia.domain.work_orders import Autonomy
     from vigia.workflows.worker import WorkerConfig
     from vigia.workflows.worker import run as work
@@ -35,4 +36,4 @@ def run(home: Home = None, dsn: Dsn = None, autonomy: Stage = "auto", concurrenc
     if autonomy not in set(Autonomy):
         message = f"VIGIA_AUTONOMY (--autonomy) = {autonomy!r}: choose one of {', '.join(Autonomy)}."
         raise ConfigError(message)
-    asyncio.run(work(WorkerConfig(named(settings), Autonomy(autonomy), concurrency, settings.clock)))
+    asyncio.run(work(WorkerConfig(named(settings), Autonomy(autonomy), concurrency, settings.clock, retention(settings))))

@@ -136,7 +136,11 @@ class Writer:
 
 
 async def copy(tx: Transaction, readings: Readings) -> None:
-    """Store `readings` and nothing else: neither rollups nor latest values. Their days must have room."""
+    """Store `readings` and nothing else: neither rollups nor latest values. Their days must have room.
+
+    Sort them by point and time: large batches are stored in that order, and the better the order the faster they are read.
+    """
+    await queries.execute(tx, "prepare_telemetry_copy", rows=len(readings))
     columns = [
         Column(INT4, readings.point_id),
         Column(TIMESTAMPTZ, readings.ts),

@@ -172,6 +172,12 @@ async def drop_hours_before(tx: Transaction, point_ids: Sequence[int], before: d
     return await queries.execute(tx, "drop_telemetry_1h", point_ids=list(point_ids), before=before)
 
 
+async def ran_within(tx: Transaction, span: timedelta) -> bool:
+    """Whether a run ended within the last `span` of wall-clock time."""
+    ran: bool = await queries.value(tx, "upkeep_ran_within", span=span)
+    return ran
+
+
 async def record(tx: Transaction, done: Done) -> None:
     """Put the run on record, for `health` and whoever asks later where readings went."""
     await audit.record(tx, audit.Action(None, None, _ACTION, "telemetry", asdict(done)))

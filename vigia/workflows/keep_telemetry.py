@@ -10,6 +10,14 @@ from vigia.store.upkeep import Done, Retention
 POINTS_AT_ONCE = 500  # whose rollups one transaction deletes
 
 
+async def run_if_due(database: Database, retention: Retention, every: timedelta) -> Done | None:
+    """`run`, unless a run ended less than `every` ago, here or in another worker."""
+    async with database.transaction() as tx:
+        if await upkeep.ran_within(tx, every):
+            return None
+    return await run(database, retention)
+
+
 async def run(database: Database, retention: Retention) -> Done:
     """Do all that is due in `database`, opened as the service, and put it on record. What is in use is left for the next run."""
     async with database.transaction() as tx:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
 
+import psycopg
 import structlog
 from procrastinate import App, JobContext, PsycopgConnector, exceptions
 from procrastinate.jobs import Job
@@ -25,7 +26,8 @@ from vigia.domain.work_orders import Autonomy
 from vigia.store import fleet
 from vigia.store import jobs as stored_jobs
 from vigia.store.database import Clock, Database, DatabaseUnavailableError, Transaction, TransactionConflictError
-from vigia.workflows import case_to_work_order, dispatch_day, finding_to_alarm, record_state, shelve_alarm
+from vigia.store.upkeep import Retention
+from vigia.workflows import case_to_work_order, dispatch_day, finding_to_alarm, keep_telemetry, record_state, shelve_alarm
 from vigia.workflows.jobs import QUEUE, TaskName
 
 log = structlog.get_logger()
@@ -35,6 +37,7 @@ HEARTBEAT_S = 1.0
 STALLED_S = 5.0
 POLLING_S = 0.2
 HOUSEKEEPING_S = 30.0
+UPKEEP = timedelta(hours=1)
 GRACE_S = 2.0
 _LONGEST_PAUSE_S = 5.0
 
@@ -44,12 +47,14 @@ class WorkerConfig:
     """`autonomy`: how far a prediction goes without a person. `concurrency`: jobs run at once; more workers may run beside this one.
 
     `clock`: the time by which shelvings end and visits are booked, "fleet" for a replay.
+    `retention`: how long telemetry is kept.
     """
 
     dsn: str
     autonomy: Autonomy = Autonomy.AUTO
     concurrency: int = 1
     clock: Clock = "wall"
+    retention: Retention = field(default_factory=Retention)
 
 
 @dataclass
@@ -83,7 +88,7 @@ async def run(config: WorkerConfig) -> None:
     """
     # It reports every job and every lost connection with a traceback; what matters is logged here, in one line.
     logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
-    async with Database(config.dsn, "vigia_service", max_size=config.concurrency + 2, clock=config.clock) as database:
+    async with Database(config.dsn, "vigia_service", max_size=config.concurrency + 3, clock=config.clock) as database:
         with _stop_signal() as stopped:
             working = asyncio.create_task(_work(config, database))
             waiting = asyncio.create_task(stopped.wait())
@@ -122,7 +127,8 @@ async def _serve(config: WorkerConfig, database: Database) -> None:
     for name, function in _tasks(config, database).items():
         app.task(name=name, queue=QUEUE, retry=_TryAgain())(function)
     async with stored_jobs.pool(config.dsn, config.concurrency + 3) as pool, app.open_async(pool):
-        beside = [asyncio.create_task(_rescue(app, running)), asyncio.create_task(_keep_house(database))]
+        tasks = (_rescue(app, running), _keep_house(database), _keep_telemetry(database, config.retention))
+        beside = [asyncio.create_task(task) for task in tasks]
         log.info("worker ready")
         try:
             await app.run_worker_async(
@@ -228,6 +234,17 @@ async def _keep_house(database: Database) -> None:
         with contextlib.suppress(DatabaseUnavailableError):
             async with database.transaction() as tx:
                 await _on_time(tx)
+
+
+async def _keep_telemetry(database: Database, retention: Retention) -> None:
+    """Beside the jobs and not one of them: packing a day takes minutes, which no alarm may wait."""
+    while True:
+        try:
+            if (done := await keep_telemetry.run_if_due(database, retention, UPKEEP)) is not None:
+                log.info("telemetry kept", packed=len(done.packed), dropped=len(done.dropped), busy=len(done.busy))
+        except (DatabaseUnavailableError, TransactionConflictError, psycopg.Error) as error:
+            log.warning("telemetry not kept, trying again", error=f"{type(error).__name__}: {error}")
+        await asyncio.sleep(HOUSEKEEPING_S)
 
 
 async def _on_time(tx: Transaction) -> None:

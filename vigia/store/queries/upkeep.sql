@@ -34,3 +34,6 @@ delete from telemetry_1h where point_id = any(%(point_ids)s) and bucket < %(befo
 
 -- name: upkeep_last
 select at, detail from audit_event where customer_id is null and action = 'telemetry_upkeep' order by at desc limit 1
+
+-- name: upkeep_ran_within
+select exists (select from audit_event where customer_id is null and action = 'telemetry_upkeep' and at > now() - %(span)s::interval)
