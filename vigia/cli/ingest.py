@@ -36,6 +36,8 @@ def run(home: Home = None, dsn: Dsn = None, broker: Broker = None) -> None:
 @app.command("dead-letters")
 def dead_letters(
     limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
+    reason: Annotated[str | None, typer.Option(help="Only those of this reason.", show_default=False)] = None,
+    sample: Annotated[bool, typer.Option("--sample", help="Show the newest of each reason instead, with how its payload begins.")] = False,
     as_json: AsJson = False,
     home: Home = None,
     dsn: Dsn = None,
@@ -44,23 +46,41 @@ def dead_letters(
     from vigia.store import dead_letters as store
     from vigia.store.database import Database
 
-    async def read(address: str) -> tuple[list[store.DeadLetter], list[store.ReasonCount]]:
+    async def read(address: str) -> tuple[list[store.ReasonCount], list[store.DeadLetter]]:
         async with Database(address, "vigia_service", max_size=1) as database, database.transaction() as tx:
-            return await store.newest(tx, limit), await store.counts(tx)
+            counts = await store.counts(tx, reason)
+            if not sample:
+                return counts, await store.newest(tx, limit, reason=reason)
+            samples = await store.samples(tx, reason=reason)
+            return counts, [samples[count.reason] for count in counts]
 
     with at_hand(load_settings(home=home, dsn=dsn)) as address:
-        letters, counts = asyncio.run(read(address))
+        counts, letters = asyncio.run(read(address))
     if as_json:
         shown = [{**asdict(letter), "payload": letter.payload.hex()} for letter in letters]
         _print_json({"counts": [asdict(count) for count in counts], "dead_letters": shown})
         return
     for count in counts:
-        sys.stdout.write(f"{count.count:>8}  {count.reason}\n")
+        sys.stdout.write(f"{count.count:>8}  {count.newest:%Y-%m-%d %H:%M:%S}Z  {count.reason}\n")
     for letter in letters:
-        sys.stdout.write(f"\n{letter.dead_letter_id}  {letter.received_at:%Y-%m-%d %H:%M:%S}Z  {letter.topic}  {letter.size} bytes\n")
+        kept = "" if letter.complete else " (cut)"
+        sys.stdout.write(f"\n{letter.dead_letter_id}  {letter.received_at:%Y-%m-%d %H:%M:%S}Z  {letter.topic}  {letter.size} bytes{kept}\n")
         sys.stdout.write(f"  {letter.reason}: {letter.detail}\n")
+        if sample and letter.payload:
+            sys.stdout.write(f"  {_readable(letter.payload)}{'' if len(letter.payload) == letter.size else ' ...'}\n")
     if not letters:
         sys.stdout.write("No dead letters.\n")
+
+
+def _readable(payload: bytes) -> str:
+    """Text as it is, on one line; anything else as the hexadecimal it is."""
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError as error:
+        # What is shown may end within a character.
+        text = payload[: error.start].decode() if error.start > len(payload) - 4 else ""
+    text = " ".join(text.split())
+    return text if text and text.isprintable() else payload.hex()
 
 
 @app.command()

@@ -254,7 +254,8 @@ create table dead_letter (
     topic          text not null,
     reason         text not null,
     detail         text not null default '',
-    payload        bytea not null                     -- first 64 KiB
+    payload        bytea not null,                    -- whole up to the largest message that is accepted, else its beginning
+    size           int not null                       -- bytes of the whole payload
 );
 create index dead_letter_received_idx on dead_letter (received_at);
 
