@@ -53,6 +53,25 @@ def ingest(
     _show(_ingest(Load(rows, metrics, edges, points, seed), home, dsn, broker), as_json=as_json)
 
 
+@app.command()
+def query(
+    rows: Annotated[int | None, typer.Option(min=100_000, help="Readings to fill in (default 100 M; 20 M on PostgreSQL alone).")] = None,
+    repetitions: Annotated[int, typer.Option(min=30, help="How often each query runs.")] = 40,
+    home: Home = None,
+    dsn: Dsn = None,
+    as_json: AsJson = False,
+) -> None:
+    """Charts and latest values out of a week of 10,000 points, for staff and for a customer; several minutes to fill in.
+
+    Everything is made in a temporary database on the server of --dsn, or in a temporary folder below the home folder, and removed.
+    """
+    from vigia.bench.query import QueryBench, measure
+
+    settings = load_settings(home=home, dsn=dsn)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _show(measure(QueryBench(settings.home, settings.dsn, rows, repetitions)), as_json=as_json)
+
+
 @app.command("all")
 def every(rows: Rows = 200_000, seed: Seed = 1, home: Home = None, dsn: Dsn = None, broker: Broker = None, as_json: AsJson = False) -> None:
     """All measurements, one after the other, with their usual load."""

@@ -186,6 +186,12 @@ async def latest(tx: Transaction, point_ids: Collection[int]) -> dict[int, Lates
     return {row.point_id: row for row in found}
 
 
+async def latest_visible(tx: Transaction, point_ids: Collection[int]) -> dict[int, Latest]:
+    """The newest reading of each of the points that have one the caller may see."""
+    found = await queries.rows(tx, "latest_visible_of", Latest, point_ids=list(point_ids))
+    return {row.point_id: row for row in found}
+
+
 async def mark_stale(tx: Transaction, point_ids: Collection[int]) -> None:
     """The source of these points is gone: their good latest readings become uncertain."""
     await queries.execute(tx, "mark_latest", point_ids=list(point_ids), was=GOOD, quality=STALE)

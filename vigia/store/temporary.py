@@ -32,6 +32,12 @@ async def temporary_database(dsn: str) -> AsyncIterator[str]:
         await _run(dsn, sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
-async def _run(dsn: str, statement: sql.Composed) -> None:
+async def settle(dsn: str) -> None:
+    """Do now what the server's own housekeeping does soon: dead rows away, statistics and visibility known."""
+    await _run(dsn, sql.SQL("vacuum (analyze)"))
+    await _run(dsn, sql.SQL("checkpoint"))
+
+
+async def _run(dsn: str, statement: sql.SQL | sql.Composed) -> None:
     async with await connect(dsn, "vigia") as connection:
         await connection.execute(statement)

@@ -92,13 +92,17 @@ create function pack_telemetry(piece text) returns void language plpgsql as
 $$
 declare
     segmented boolean;
+    complete  boolean;
 begin
     perform pg_advisory_xact_lock(hashtext('vigia'), hashtext('telemetry upkeep'));
     perform set_config('timescaledb.compression_segmentby_default_function', 'vigia.telemetry_segment', true),
             set_config('timescaledb.compression_orderby_default_function', 'vigia.telemetry_order', true);
-    select segmentby = '{point_id}' into segmented from _timescaledb_catalog.compression_settings
+    select coalesce(k.segmentby = '{point_id}', false), c.status & (2 | 8) = 0 into segmented, complete
+    from _timescaledb_catalog.compression_settings k join _timescaledb_catalog.chunk c using (relid)
     where relid = piece::regclass and compress_relid is not null;
-    if segmented then
+    if segmented and complete then
+        return;                                   -- somebody else was faster
+    elsif segmented then
         perform compress_chunk(piece::regclass, recompress => true);
         return;
     end if;
