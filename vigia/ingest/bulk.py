@@ -26,7 +26,7 @@ log = structlog.get_logger()
 CONNECT_TIMEOUT_S = 10.0
 STUCK_S = 10.0  # the broker takes nothing of what we send for so long: it is lost
 BUFFER_BYTES = 2 << 20  # more than a message that is accepted, so that only one that is not has to be cut
-GATHER_S = 0.001
+GATHER_S = 0.002
 GATHERED_BYTES = 256 << 10  # so much in one read is worth the while
 ROOM_S = 0.2  # how often pings and farewells are looked after while there is no room
 QOS = 1
@@ -80,6 +80,7 @@ class Subscriber:
         """
         hello = packets.connect(f"vigia-data-{uuid4().hex[:12]}", self._config.keepalive_s, self._config.user, self._config.password)
         self._subscription = packets.subscribe(1, self._filters, QOS)
+        packets.split(self._buffer, 0)  # the first call compiles, which the keep-alive would not wait for
         self._socket = self._connect()
         self._socket.settimeout(0)
         self._wake_receive, wake_send = socket.socketpair()
@@ -156,7 +157,8 @@ class Subscriber:
         self._hang_up()
         self._settled.set()
         if not self._closing:
-            log.warning("data connection lost", session=self._session, reason=str(self._failure))
+            if self._granted:  # else `open` tells
+                log.warning("data connection lost", session=self._session, reason=str(self._failure))
             self._lost()
 
     def _hang_up(self) -> None:
@@ -173,15 +175,12 @@ class Subscriber:
 
     def _wait(self) -> None:
         """Until there is something to read and room for it. Raises BrokerUnavailableError when the broker is silent for too long."""
-        held = False
         while not self._closing and not self._inlet.room(ROOM_S):
-            held = True
-            self._keep_alive(time.monotonic())
+            self._heard_at = time.monotonic()  # nobody listens
+            self._keep_alive(self._heard_at)
             with self._lock:
                 self._flush()
         now = time.monotonic()
-        if held:
-            self._heard_at = now  # nobody listened
         self._keep_alive(now)
         with self._lock:
             wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._outgoing else 0)
@@ -265,21 +264,16 @@ class Subscriber:
         self._filled = rest
 
     def _other(self, packet: bytes) -> None:
-        match packet[0]:
-            case packets.CONNACK:
-                reason = packets.connect_refusal(packet)
-                if reason is not None:
-                    raise BrokerUnavailableError(f"the broker refuses us: {reason}")
-                self.send(self._subscription)
-            case packets.SUBACK:
-                if packets.subscription_refused(packet, len(self._filters)):
-                    raise BrokerUnavailableError("the broker does not let us subscribe to Sparkplug's topics; see its access list")
-                self._granted = True
-                self._settled.set()
-            case packets.PINGRESP:
-                pass
-            case first:
-                raise BrokerUnavailableError(f"the broker does not speak MQTT: a packet that begins with {first:#04x}")
+        if packet[0] == packets.CONNACK:
+            reason = packets.connect_refusal(packet)
+            if reason is not None:
+                raise BrokerUnavailableError(f"the broker refuses us: {reason}")
+            self.send(self._subscription)
+        elif packet[0] == packets.SUBACK:
+            if packets.subscription_refused(packet, len(self._filters)):
+                raise BrokerUnavailableError("the broker does not let us subscribe to Sparkplug's topics; see its access list")
+            self._granted = True
+            self._settled.set()
 
     def _gather(self, got: int) -> None:
         """Under load, let bytes gather so that the next read is worth its cost; not while the broker waits for our answers."""

@@ -29,8 +29,9 @@ _LONGEST_TEXT = 65_535
 _PUBLISH = 3  # the upper half of a first byte
 _LENGTH_BYTES = 4
 _DIGIT = 0x7F  # of a length's byte; the highest bit says that another one follows
-_SOUND, _LENGTH, _QOS, _TOPIC, _IDENTIFIER, _TOO_LONG = range(6)
+_SOUND, _KIND, _LENGTH, _QOS, _TOPIC, _IDENTIFIER, _TOO_LONG = range(7)
 FAULTS: Final = {
+    _KIND: "a packet that no broker sends to a subscriber",
     _LENGTH: "a length of more than four bytes",
     _QOS: "a quality of service that was not asked for",
     _TOPIC: "a topic that is empty or longer than its message",
@@ -128,6 +129,9 @@ class Split(NamedTuple):
 def _frame(data: NDArray[np.uint8], at: int, length: int) -> tuple[int, int, int]:
     """Where the body of the packet at `at` starts and where it ends, and a fault; (0, 0, 0) while its header is incomplete."""
     remaining = np.int64(0)
+    first = data[at]
+    if first >> 4 != _PUBLISH and first not in (CONNACK, SUBACK, PINGRESP):
+        return 0, 0, _KIND
     for i in range(_LENGTH_BYTES):
         position = at + 1 + i
         if position >= length:

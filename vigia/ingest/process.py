@@ -7,7 +7,6 @@ import structlog
 
 from vigia.analytics import detectors
 from vigia.analytics.kernels import rollup
-from vigia.ingest import packets
 from vigia.ingest.broker import Host
 from vigia.ingest.config import IngestConfig
 from vigia.ingest.inbox import Inbox
@@ -41,7 +40,6 @@ async def run(config: IngestConfig) -> None:
 def _warm_up() -> None:
     """Compile the kernels before anyone waits for them."""
     one = np.zeros(1, np.int64)
-    packets.split(np.zeros(1, np.uint8), 0)
     rollup.by_minute(rollup.Readings(one.astype(np.int32), one, np.zeros(1), np.ones(1, np.bool_)))
     detectors.score(detectors.new_state(1), detectors.Readings(one, one, np.zeros(1), one))
 
