@@ -10,7 +10,7 @@ from vigia.ingest.inbox import Message
 from vigia.ingest.plain.devices import Plain
 from vigia.ingest.plain.table import load, parse
 from vigia.ingest.resolve import resolve
-from vigia.ingest.sessions import Node, Sessions
+from vigia.ingest.sessions import Sessions
 from vigia.sparkplug.decode import Form
 from vigia.store.births import BornPoint, Device, EdgeNode
 from vigia.store.telemetry import from_us
@@ -49,12 +49,9 @@ class Bench:
         self.sessions = Sessions(Limits())
         self.sessions.know([EdgeNode(1, 1, "acme", "acme-one", None, None), EdgeNode(2, 1, "acme", "numbered", 1, 7)])
 
-    def find(self, group_id: str, node_id: str) -> Node | None:
-        return self.sessions._nodes.get((group_id.lower(), node_id.lower()))
-
     def hear(self, *said: tuple[str, bytes | str], now_ms: int = NOW_MS) -> list[Event]:
         messages = [Message(topic, one.encode() if isinstance(one, str) else one, 1) for topic, one in said]
-        events = self.plain.read(messages, self.find, now_ms)
+        events = self.plain.read(messages, self.sessions.find, now_ms)
         for event in events:
             match event:
                 case DeviceBirth():

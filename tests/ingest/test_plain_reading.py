@@ -267,7 +267,7 @@ def test_senders_that_cannot_be_placed() -> None:
 def test_the_table_knows_which_senders_are_registered() -> None:
     one = default_bench()
     topics = ["vigia/acme/acme-one/R1", "vigia/acme/none/R1", "other/topic", "vigia/acme/acme-one//a"]
-    assert [one.plain.knows(topic, one.find) for topic in topics] == [True, False, True, True]
+    assert [one.plain.knows(topic, one.sessions.find) for topic in topics] == [True, False, True, True]
 
 
 def test_declared_points_are_renamed_and_others_left_out() -> None:
@@ -345,7 +345,7 @@ def test_a_device_without_a_role_is_presented_again_after_a_while() -> None:
 def test_a_node_that_forgets_its_devices_hears_of_them_again() -> None:
     one = default_bench()
     one.hear(("vigia/acme/acme-one/R1/a", "1"))
-    node = one.find("acme", "acme-one")
+    node = one.sessions.find("acme", "acme-one")
     assert node is not None
     node.forget_devices()
     one.hear(("vigia/acme/acme-one/R1/b", "1"))

@@ -1,7 +1,9 @@
 """Who speaks: each edge node's session by Sparkplug's rules, messages put back in order, rebirths asked for. No I/O."""
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from vigia.ingest.births import DeviceTable
 from vigia.ingest.config import Limits
@@ -10,11 +12,14 @@ from vigia.ingest.inbox import Message
 from vigia.sparkplug import PayloadError, SparkplugError
 from vigia.sparkplug.datatypes import DataType
 from vigia.sparkplug.decode import Columns, decode_columns
-from vigia.sparkplug.names import EPOCH
+from vigia.sparkplug.names import EPOCH, NAMESPACE
 from vigia.sparkplug.payload import Payload, decode
 from vigia.sparkplug.session import NodeSession, Reorder, bd_seq_of, seq_of
 from vigia.sparkplug.topics import MessageType, Topic, parse
 from vigia.store.births import EdgeNode
+
+if TYPE_CHECKING:
+    from vigia.ingest.plain.devices import Plain
 
 UNKNOWN_NODE = "unknown edge node"
 UNREADABLE = "unreadable payload"
@@ -83,8 +88,9 @@ class Node:
 class Sessions:
     """All edge nodes. `take` turns messages into events in the order in which they were sent."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, plain: "Plain | None" = None) -> None:
         self._limits = limits
+        self._plain = plain
         self._nodes: dict[tuple[str, str], Node] = {}
         self._by_id: dict[int, Node] = {}
         self._rebirths: dict[int, Node] = {}
@@ -110,16 +116,17 @@ class Sessions:
         try:
             parsed = parse(topic)
         except SparkplugError:
-            return True
-        return not isinstance(parsed, Topic) or self._node(parsed) is not None
+            return self._plain is None or self._plain.knows(topic, self.find)
+        return not isinstance(parsed, Topic) or self.find(parsed.group_id, parsed.node_id) is not None
 
     def edge(self, edge_node_id: int) -> EdgeNode | None:
         """The registered edge node of that id."""
         node = self._by_id.get(edge_node_id)
         return None if node is None else node.edge
 
-    def _node(self, topic: Topic) -> Node | None:
-        return self._nodes.get((topic.group_id.lower(), topic.node_id.lower()))
+    def find(self, group_id: str, node_id: str) -> Node | None:
+        """The registered edge node of that group and name."""
+        return self._nodes.get((group_id.lower(), node_id.lower()))
 
     def take(self, messages: Sequence[Message], now: float) -> list[Event]:
         """What `messages`, in the order of their arrival, mean; `now` in seconds of a steady clock."""
@@ -127,15 +134,19 @@ class Sessions:
         columns = decode_columns([messages[i].payload for i in data])
         index_of = {message: index for index, message in enumerate(data)}
         events: list[Event] = []
+        others: list[Message] = []
         for i, message in enumerate(messages):
             try:
                 topic = parse(message.topic)
             except SparkplugError as error:
-                events.append(Letter(message, NOT_SPARKPLUG, str(error)))
+                if self._plain is None or message.topic.startswith(f"{NAMESPACE}/"):
+                    events.append(Letter(message, NOT_SPARKPLUG, str(error)))
+                else:
+                    others.append(message)
                 continue
             if not isinstance(topic, Topic):
                 continue
-            node = self._node(topic)
+            node = self.find(topic.group_id, topic.node_id)
             if node is None:
                 events.append(_unknown_node(message, topic))
                 continue
@@ -146,6 +157,8 @@ class Sessions:
                 events += self._hear(node, topic, message, (columns, index_of[i]) if i in index_of else None, now)
             except (PayloadError, ValueError, OverflowError) as error:  # the latter two from numbers no column can hold
                 events.append(Letter(message, UNREADABLE, str(error)))
+        if self._plain is not None and others:
+            events += self._plain.read(others, self.find, int(time.time() * 1000))
         return events
 
     def _hear(self, node: Node, topic: Topic, message: Message, data: tuple[Columns, int] | None, now: float) -> list[Event]:
