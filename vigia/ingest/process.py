@@ -2,16 +2,16 @@
 
 import asyncio
 
-import numpy as np
 import structlog
 
 from vigia.analytics import detectors
-from vigia.analytics.kernels import rollup
+from vigia.analytics.kernels import newest, order, rollup
 from vigia.ingest.broker import Host
 from vigia.ingest.config import IngestConfig
 from vigia.ingest.inbox import Inbox
 from vigia.ingest.pipeline import Pipeline
 from vigia.ingest.write import Store
+from vigia.store import columns
 from vigia.store.database import Database
 
 log = structlog.get_logger()
@@ -39,9 +39,8 @@ async def run(config: IngestConfig) -> None:
 
 def _warm_up() -> None:
     """Compile the kernels before anyone waits for them."""
-    one = np.zeros(1, np.int64)
-    rollup.by_minute(rollup.Readings(one.astype(np.int32), one, np.zeros(1), np.ones(1, np.bool_)))
-    detectors.score(detectors.new_state(1), detectors.Readings(one, one, np.zeros(1), one))
+    for room in (detectors, columns, newest, order, rollup):
+        room.warm_up()
 
 
 async def _work(config: IngestConfig, host: Host, pipeline: Pipeline) -> None:

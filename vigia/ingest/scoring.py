@@ -78,9 +78,10 @@ class Scoring:
         return wanted[row]
 
     def _advance(self, memory: _Memory, readings: Readings) -> list[NewFinding]:
+        readings = readings.sorted()
         row = np.searchsorted(memory.point_ids, readings.point_id).astype(np.int64)
-        group = np.array([self._asset(int(one)) for one in memory.point_ids], np.int64)
-        signs = detectors.score(memory.state, detectors.Readings(row, readings.ts, readings.value, group))
+        groups = detectors.groups_of(np.array([self._asset(int(one)) for one in memory.point_ids], np.int64))
+        signs = detectors.score(memory.state, detectors.Readings(row, readings.ts, readings.value, groups))
         return [self._finding(sign, int(readings.point_id[sign.reading]), int(readings.ts[sign.reading])) for sign in signs]
 
     def _asset(self, point_id: int) -> int:

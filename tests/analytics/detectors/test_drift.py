@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from vigia.analytics import detectors
-from vigia.analytics.detectors import DetectorError, Readings
+from vigia.analytics.detectors import DetectorError, Readings, groups_of
 from vigia.analytics.detectors.drift import DEFAULTS, Drift
 from vigia.analytics.evaluate import cmapss
 from vigia.analytics.kernels import drift as kernel
@@ -21,7 +21,7 @@ QUICK = DEFAULTS._replace(learn=5, slack=0.5, threshold=4.0, shown=1)
 
 def one_point(values: NDArray[np.float64]) -> Readings:
     n = len(values)
-    return Readings(np.zeros(n, np.int64), np.arange(1, n + 1) * SECOND_US, values, np.zeros(1, np.int64))
+    return Readings(np.zeros(n, np.int64), np.arange(1, n + 1) * SECOND_US, values, groups_of(np.zeros(1, np.int64)))
 
 
 def starts(values: NDArray[np.float64], detector: Drift | None = None) -> list[int]:
@@ -78,7 +78,7 @@ def test_batches_may_be_cut_anywhere(values: list[float], cut: int) -> None:
     state = np.zeros((1, kernel.STATE_WIDTH))
     parts = []
     for begin, end in ((0, cut), (cut, len(values))):
-        part = Readings(whole.row[begin:end], whole.ts[begin:end], whole.value[begin:end], whole.group)
+        part = Readings(whole.row[begin:end], whole.ts[begin:end], whole.value[begin:end], whole.groups)
         parts += [begin + sign.reading for sign in detector.score(state, part)]
     assert parts == starts(whole.value, detector)
 
@@ -144,12 +144,12 @@ def test_missing_and_late_readings_change_nothing() -> None:
 def test_one_cause_in_many_sensors_is_told_by_the_first_three() -> None:
     rng = np.random.default_rng(4)
     points, n = 14, 200
-    values = rng.normal(0.0, 1.0, (n, points))
-    values[100:] += 4.0
-    row = np.tile(np.arange(points), n)
-    ts = np.repeat(np.arange(1, n + 1) * SECOND_US, points)
-    together = Readings(row, ts, values.ravel(), np.zeros(points, np.int64))
-    apart = Readings(row, ts, values.ravel(), np.arange(points))
+    values = rng.normal(0.0, 1.0, (points, n))
+    values[:, 100:] += 4.0
+    row = np.repeat(np.arange(points), n)
+    ts = np.tile(np.arange(1, n + 1) * SECOND_US, points)
+    together = Readings(row, ts, values.ravel(), groups_of(np.zeros(points, np.int64)))
+    apart = Readings(row, ts, values.ravel(), groups_of(np.arange(points)))
     assert len(Drift().score(np.zeros((points, kernel.STATE_WIDTH)), together)) == 3
     assert len(Drift().score(np.zeros((points, kernel.STATE_WIDTH)), apart)) == points
 
@@ -158,9 +158,11 @@ def test_columns_that_do_not_fit_are_refused_before_anything_changes() -> None:
     state = detectors.new_state(1)
     good = one_point(np.ones(3))
     for bad in (
-        Readings(good.row, good.ts[:2], good.value, good.group),
-        Readings(good.row + 1, good.ts, good.value, good.group),
-        Readings(good.row, good.ts, good.value, np.zeros(2, np.int64)),
+        Readings(good.row, good.ts[:2], good.value, good.groups),
+        Readings(good.row + 1, good.ts, good.value, good.groups),
+        Readings(good.row - 1, good.ts, good.value, good.groups),
+        Readings(good.row, good.ts[::-1].copy(), good.value, good.groups),
+        Readings(good.row, good.ts, good.value, groups_of(np.zeros(2, np.int64))),
     ):
         with pytest.raises(DetectorError):
             detectors.score(state, bad)
@@ -172,12 +174,12 @@ def test_it_is_quiet_on_engines_that_wear(training_file: Path) -> None:
     counts, leads = [], []
     for run in cmapss.read_runs(training_file, range(1, 81)):
         cycles, sensors = run.sensors.shape
-        row = np.tile(np.arange(sensors), cycles)
-        ts = np.repeat(np.arange(1, cycles + 1) * 3600 * SECOND_US, sensors)
-        readings = Readings(row, ts, np.ascontiguousarray(run.sensors).ravel(), np.zeros(sensors, np.int64))
+        row = np.repeat(np.arange(sensors), cycles)
+        ts = np.tile(np.arange(1, cycles + 1) * 3600 * SECOND_US, sensors)
+        readings = Readings(row, ts, run.sensors.T.ravel(), groups_of(np.zeros(sensors, np.int64)))
         signs = detectors.score(detectors.new_state(sensors), readings)
         counts.append(len(signs))
-        leads += [cycles - signs[0].reading // sensors] if signs else []
-        assert all(sign.reading // sensors >= 30 for sign in signs)
+        leads += [cycles - signs[0].reading % cycles] if signs else []
+        assert all(sign.reading % cycles >= 30 for sign in signs)
     assert max(counts) <= 5
     assert np.median(leads) > 40

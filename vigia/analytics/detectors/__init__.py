@@ -13,7 +13,25 @@ from numpy.typing import NDArray
 
 from vigia.analytics.detectors import drift
 from vigia.analytics.detectors.sign import Sign
+from vigia.analytics.kernels import order
+from vigia.analytics.kernels.drift import Groups, groups_of
+from vigia.analytics.kernels.newest import unique_sorted
 from vigia.errors import VigiaError
+
+__all__ = [
+    "DETECTORS",
+    "STATE_WIDTH",
+    "Detector",
+    "DetectorError",
+    "Groups",
+    "Readings",
+    "Sign",
+    "groups_of",
+    "new_state",
+    "score",
+    "touched",
+    "warm_up",
+]
 
 
 class DetectorError(VigiaError):
@@ -31,18 +49,18 @@ class Detector(Protocol):
 
 @dataclass(frozen=True)
 class Readings:
-    """Good readings of measurements, in any order. Columns of the same length, but for `group`.
+    """Good readings of measurements, sorted by (row, ts). Columns of the same length, but for `groups`.
 
     row : which row of the state, i.e. which point
     ts : microseconds since 1970 UTC
     value : in the unit of the sensor; NaN is skipped
-    group : one number a row of the state, the same for points of one asset
+    groups : of the rows of the state, those of one asset a group; `groups_of` gives them
     """
 
     row: NDArray[np.int64]
     ts: NDArray[np.int64]
     value: NDArray[np.float64]
-    group: NDArray[np.int64]
+    groups: Groups
 
 
 DETECTORS: Mapping[str, Detector] = MappingProxyType({"drift": drift.Drift()})
@@ -55,9 +73,9 @@ def new_state(points: int) -> NDArray[np.float64]:
 
 
 def score(state: NDArray[np.float64], readings: Readings) -> list[Sign]:
-    """Run every detector over `readings`; advances `state` (float64[points, STATE_WIDTH]) in place.
+    """Run every detector over `readings`; advances `state` (float64[points, STATE_WIDTH]) in place, but no row that has no reading.
 
-    Raises DetectorError, before anything is changed, when the columns do not fit each other or the state.
+    Raises DetectorError, before anything is changed, when the columns are not sorted or do not fit each other or the state.
     """
     _check(state, readings)
     signs = []
@@ -68,12 +86,28 @@ def score(state: NDArray[np.float64], readings: Readings) -> list[Sign]:
     return sorted(signs, key=lambda sign: int(readings.ts[sign.reading]))
 
 
+def touched(readings: Readings) -> NDArray[np.int64]:
+    """The rows of the state that `score` may change, each once: keep state[touched] and put it back to undo a `score`."""
+    return unique_sorted(readings.row)
+
+
+def warm_up() -> None:
+    """Compile the detectors for the types of `Readings`."""
+    one = np.zeros(1, np.int64)
+    readings = Readings(one, one, np.zeros(1), groups_of(one))
+    score(new_state(1), readings)
+    touched(readings)
+
+
 def _check(state: NDArray[np.float64], readings: Readings) -> None:
-    if state.shape[1:] != (STATE_WIDTH,) or len(readings.group) != len(state):
-        msg = f"state of shape {state.shape} and {len(readings.group)} groups; expected (n, {STATE_WIDTH}) and n"
+    row, points = readings.row, len(readings.groups.leader)
+    if state.shape[1:] != (STATE_WIDTH,) or points != len(state):
+        msg = f"state of shape {state.shape} and {points} points in groups; expected (n, {STATE_WIDTH}) and n"
         raise DetectorError(msg)
-    if not len(readings.row) == len(readings.ts) == len(readings.value):
+    if not len(row) == len(readings.ts) == len(readings.value):
         raise DetectorError("row, ts and value are of different length")
-    if len(readings.row) and not 0 <= readings.row.min() <= readings.row.max() < len(state):
+    if not order.in_order(row, readings.ts):
+        raise DetectorError("readings are not sorted by (row, ts)")
+    if len(row) and not 0 <= row[0] <= row[-1] < len(state):
         msg = f"a row is outside the state's {len(state)} points"
         raise DetectorError(msg)

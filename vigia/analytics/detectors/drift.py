@@ -13,6 +13,7 @@ One cause moves many sensors of a machine. While `shown` drifts of a group are u
 first to leave are the ones reported.
 """
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,32 +38,21 @@ class Drift:
 
     def score(self, state: NDArray[np.float64], readings: "Readings") -> list[Sign]:
         """The drifts that start, in the order of time; `state` (float64[points, width]) advances in place."""
-        order = np.lexsort((readings.row, readings.ts))
-        columns = kernel.Readings(readings.row[order], readings.ts[order], readings.value[order])
-        starts = kernel.Starts(np.empty(len(order), np.int64), np.empty(len(order)), np.empty(len(order)))
-        work = np.ascontiguousarray(state)
-        found = kernel.watch_drift(work, _dense(readings.group), columns, self.settings, starts)
-        state[:] = work
-        signs = []
-        for i in range(found):
-            reading = int(order[starts.reading[i]])
-            why = _why(work[readings.row[reading]], float(readings.value[reading]), float(starts.size[i]))
-            signs.append(Sign("drift", reading, float(starts.total[i]) / self.settings.threshold, why))
-        return signs
+        columns = kernel.Readings(readings.row, readings.ts, readings.value)
+        starts = kernel.watch_drift(state, readings.groups, columns, self.settings)
+        return [self._sign(state, readings, *start) for start in zip(*(column.tolist() for column in starts), strict=True)]
+
+    def _sign(self, state: NDArray[np.float64], readings: "Readings", reading: int, size: float, total: float) -> Sign:
+        why = _why(state[readings.row[reading]].tolist(), readings.value.item(reading), size)
+        return Sign("drift", reading, total / self.settings.threshold, why)
 
 
-def _why(s: NDArray[np.float64], value: float, size: float) -> dict[str, float | str]:
-    sigma = float(np.sqrt(s[kernel.VARIANCE] * s[kernel.LEARNED] / (s[kernel.LEARNED] - 1.0)))
+def _why(s: list[float], value: float, size: float) -> dict[str, float | str]:
     return {
         "direction": "up" if size > 0 else "down",
         "sigmas": round(abs(size), 2),
         "value": value,
-        "baseline": float(s[kernel.MEAN]),
-        "sigma": sigma,
+        "baseline": s[kernel.MEAN],
+        "sigma": math.sqrt(s[kernel.VARIANCE] * s[kernel.LEARNED] / (s[kernel.LEARNED] - 1.0)),
         "learned_from": int(s[kernel.LEARNED]),
     }
-
-
-def _dense(group: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The same groups, numbered from 0."""
-    return np.unique(group, return_inverse=True)[1].astype(np.int64)

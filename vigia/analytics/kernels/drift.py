@@ -25,7 +25,7 @@ class Settings(NamedTuple):
 
 
 class Readings(NamedTuple):
-    """Columns in the order of time.
+    """Columns sorted by (row, ts).
 
     `row` is the row of the state, `ts` microseconds since 1970 UTC, `value` in the unit of the sensor; NaN is skipped.
     """
@@ -35,8 +35,27 @@ class Readings(NamedTuple):
     value: NDArray[np.float64]
 
 
+class Groups(NamedTuple):
+    """Which rows of the state belong together; both int64[points].
+
+    `leader` is the same row for all rows of a group, itself one of them; `peer` the next row of the group, after the last the first.
+    """
+
+    leader: NDArray[np.int64]
+    peer: NDArray[np.int64]
+
+
+class Changes(NamedTuple):
+    """Where drifts start and end, by row: as in `Starts`, and +1 or -1 in `change`."""
+
+    reading: NDArray[np.int64]
+    change: NDArray[np.int8]
+    size: NDArray[np.float64]
+    total: NDArray[np.float64]
+
+
 class Starts(NamedTuple):
-    """Where drifts start: index of the reading, the recent deviation there (signed) and the CUSUM, both in multiples of sigma."""
+    """Where drifts start, by time: index of the reading, the recent deviation there (signed) and the CUSUM, both in multiples of sigma."""
 
     reading: NDArray[np.int64]
     size: NDArray[np.float64]
@@ -81,21 +100,12 @@ def _watch(s: NDArray[np.float64], x: float, settings: Settings) -> int:
 
 
 @njit(cache=True, nogil=True)
-def watch_drift(state: NDArray[np.float64], group: NDArray[np.int64], readings: Readings, settings: Settings, out: Starts) -> int:
-    """Advance `state` by `readings`; fill `out`, as long as `readings`, with the drifts that start and are shown; return how many.
-
-    state : float64[n_points, 9], columns named above, zeros for a new point, changed in place
-    group : int64[n_points] in 0..n_points-1, the same for points that belong together
-    A reading not newer than its point's newest is skipped.
-    """
-    shown = np.zeros(len(state), np.int64)
-    for p in range(len(state)):
-        if state[p, SHOWN] != 0.0:
-            shown[group[p]] += 1
+def _advance(state: NDArray[np.float64], readings: Readings, settings: Settings, out: Changes) -> int:
+    """Advance each point by its readings and fill `out` with where drifts start and end, shown or not; return how many."""
     found = 0
     for i in range(len(readings.row)):
-        p = readings.row[i]
-        s = state[p]
+        if i == 0 or readings.row[i] != readings.row[i - 1]:
+            s = state[readings.row[i]]
         x = readings.value[i]
         if np.isnan(x) or readings.ts[i] <= s[LAST_TS]:
             continue
@@ -105,14 +115,76 @@ def watch_drift(state: NDArray[np.float64], group: NDArray[np.int64], readings: 
             _learn(s, x)
             continue
         change = _watch(s, x, settings)
-        if change == 1 and shown[group[p]] < settings.shown:
-            shown[group[p]] += 1
-            s[SHOWN] = 1.0
+        if change != 0:
             out.reading[found] = i
+            out.change[found] = change
             out.size[found] = s[RECENT]
             out.total[found] = max(s[SUM_UP], s[SUM_DOWN])
             found += 1
-        elif change == -1 and s[SHOWN] != 0.0:
-            shown[group[p]] -= 1
-            s[SHOWN] = 0.0
     return found
+
+
+@njit(cache=True, nogil=True)
+def _shown_in(state: NDArray[np.float64], peer: NDArray[np.int64], leader: int) -> int:
+    """How many drifts of a group are shown."""
+    shown = 0
+    row = leader
+    while True:
+        if state[row, SHOWN] != 0.0:
+            shown += 1
+        row = peer[row]
+        if row == leader:
+            return shown
+
+
+@njit(cache=True, nogil=True)
+def _show(state: NDArray[np.float64], groups: Groups, row: NDArray[np.int64], change: NDArray[np.int8], most: int) -> NDArray[np.bool_]:
+    """Which changes are starts to be shown; sets and clears SHOWN.
+
+    row, change : of the changes, in the order of time
+    """
+    starts = np.zeros(len(row), np.bool_)
+    shown = np.empty(len(state), np.int64)  # by leader; only those of the groups at hand are ever touched
+    for i in range(len(row)):
+        shown[groups.leader[row[i]]] = -1
+    for i in range(len(row)):
+        leader = groups.leader[row[i]]
+        if shown[leader] < 0:
+            shown[leader] = _shown_in(state, groups.peer, leader)
+        if change[i] == 1 and shown[leader] < most:
+            shown[leader] += 1
+            state[row[i], SHOWN] = 1.0
+            starts[i] = True
+        elif change[i] == -1 and state[row[i], SHOWN] != 0.0:
+            shown[leader] -= 1
+            state[row[i], SHOWN] = 0.0
+    return starts
+
+
+@njit(cache=True, nogil=True)
+def watch_drift(state: NDArray[np.float64], groups: Groups, readings: Readings, settings: Settings) -> Starts:
+    """Advance `state` by `readings`; the drifts that start and are shown.
+
+    state : float64[points, STATE_WIDTH], columns named above, zeros for a new point; only rows of `readings` are changed, in place
+    A reading not newer than its point's newest is skipped. Which drifts are shown is decided in the order of time, and of rows at the
+    same moment, whatever the group.
+    """
+    n = len(readings.row)
+    changes = Changes(np.empty(n, np.int64), np.empty(n, np.int8), np.empty(n, np.float64), np.empty(n, np.float64))
+    found = _advance(state, readings, settings, changes)
+    reading = changes.reading[:found]
+    order = np.argsort(readings.ts[reading], kind="mergesort")  # stable: they come by row
+    starts = order[_show(state, groups, readings.row[reading[order]], changes.change[order], settings.shown)]
+    return Starts(reading[starts], changes.size[starts], changes.total[starts])
+
+
+def groups_of(number: NDArray[np.int64]) -> Groups:
+    """Rows with the same number are a group; int64[points]. Costs a sort: keep the result until a point joins or changes its group."""
+    order = np.argsort(number, kind="stable")
+    first = np.flatnonzero(np.append([True], number[order[1:]] != number[order[:-1]])) if len(order) else order
+    size = np.diff(np.append(first, len(order)))
+    leader, peer = np.empty_like(order), np.empty_like(order)
+    leader[order] = np.repeat(order[first], size)
+    peer[order[:-1]] = order[1:]
+    peer[order[first + size - 1]] = order[first]
+    return Groups(leader, peer)

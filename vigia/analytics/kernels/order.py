@@ -23,16 +23,18 @@ class Rows(NamedTuple):
 @njit(cache=True, nogil=True)
 def _less(rows: Rows, a: int, b: int) -> bool:
     """Whether row `a` belongs before row `b`. No value stands before any value."""
-    if rows.slot[a] != rows.slot[b]:
-        return rows.slot[a] < rows.slot[b]
-    if rows.ts[a] != rows.ts[b]:
-        return rows.ts[a] < rows.ts[b]
-    x, y = rows.value[a], rows.value[b]
-    if np.isnan(x) != np.isnan(y):
-        return np.isnan(x)
-    if x < y or x > y:
-        return x < y
-    return rows.quality[a] < rows.quality[b]
+    slot, other_slot = rows.slot[a], rows.slot[b]
+    if slot != other_slot:
+        return bool(slot < other_slot)
+    ts, other_ts = rows.ts[a], rows.ts[b]
+    if ts != other_ts:
+        return bool(ts < other_ts)
+    value, other_value = rows.value[a], rows.value[b]
+    if np.isnan(value) != np.isnan(other_value):
+        return bool(np.isnan(value))
+    if value < other_value or value > other_value:
+        return bool(value < other_value)
+    return bool(rows.quality[a] < rows.quality[b])
 
 
 @njit(cache=True, nogil=True)
@@ -165,6 +167,16 @@ def by_slot(rows: Rows, slots: int) -> tuple[NDArray[np.int64], Rows]:
     return order, out
 
 
+@njit(cache=True, nogil=True)
+def in_order(point: NDArray[np.int64], ts: NDArray[np.int64]) -> bool:
+    """Whether columns of the same length are sorted by (point, ts)."""
+    wrong = 0
+    for i in range(1, len(point)):
+        wrong += point[i] < point[i - 1] or (point[i] == point[i - 1] and ts[i] < ts[i - 1])
+    return wrong == 0
+
+
 def warm_up() -> None:
-    """Compile for the types of `Rows`."""
+    """Compile for the types above."""
+    in_order(np.zeros(1, np.int64), np.zeros(1, np.int64))
     by_slot(Rows(np.zeros(1, np.int32), np.zeros(1, np.int64), np.zeros(1), np.zeros(1, np.int16)), 1)

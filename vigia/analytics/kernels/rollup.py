@@ -41,45 +41,62 @@ class Partials(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def minute_partials(readings: Readings, out: Partials) -> int:
-    """Fill `out`, which is long enough, with the partials of `readings`; return how many rows it took."""
-    made = -1
-    for i in range(len(readings.ts)):
-        ts, value = readings.ts[i], readings.value[i]
-        bucket = ts - ts % MINUTE_US
-        if made < 0 or out.point_id[made] != readings.point_id[i] or out.bucket[made] != bucket:
+def count_partials(point_id: NDArray[np.int32], ts: NDArray[np.int64]) -> int:
+    """How many partials the readings make; -1 when they are not sorted."""
+    made = 0
+    point, newest, end = np.int32(0), np.int64(0), np.int64(0)
+    for i in range(len(ts)):
+        if made == 0 or point_id[i] != point or ts[i] >= end:
+            if made and (point_id[i] < point or (point_id[i] == point and ts[i] < newest)):
+                return -1
             made += 1
-            out.point_id[made] = readings.point_id[i]
-            out.bucket[made] = bucket
-            out.counted[made] = 0
-            out.total[made] = 0.0
-            out.minimum[made] = np.nan
-            out.maximum[made] = np.nan
-            out.last_ts[made] = ts
-            out.last[made] = value
-            out.good_mask[made] = 0
-        elif ts > out.last_ts[made] or np.isnan(out.last[made]) or value > out.last[made]:
-            out.last_ts[made] = ts
-            out.last[made] = value
-        if readings.good[i]:
-            out.counted[made] += 1
-            out.total[made] += value
-            out.good_mask[made] |= np.int64(1) << ((ts - bucket) // SECOND_US)
-            out.minimum[made] = min(value, out.minimum[made]) if out.counted[made] > 1 else value
-            out.maximum[made] = max(value, out.maximum[made]) if out.counted[made] > 1 else value
-    return made + 1
+            point = point_id[i]
+            end = ts[i] - ts[i] % MINUTE_US + MINUTE_US
+        elif ts[i] < newest:
+            return -1
+        newest = ts[i]
+    return made
+
+
+@njit(cache=True, nogil=True)
+def minute_partials(readings: Readings, out: Partials) -> None:
+    """Fill `out`, which is as long as `count_partials` says, with the partials of `readings`."""
+    n = len(readings.ts)
+    i = 0
+    for made in range(len(out.point_id)):
+        point, ts, last = readings.point_id[i], readings.ts[i], readings.value[i]
+        bucket = ts - ts % MINUTE_US
+        last_ts = ts
+        counted, total, minimum, maximum, mask = 0, 0.0, np.nan, np.nan, np.int64(0)
+        while i < n and readings.point_id[i] == point and readings.ts[i] < bucket + MINUTE_US:
+            ts, value = readings.ts[i], readings.value[i]
+            if ts > last_ts or np.isnan(last) or value > last:
+                last_ts, last = ts, value
+            if readings.good[i]:
+                minimum = value if counted == 0 else min(value, minimum)
+                maximum = value if counted == 0 else max(value, maximum)
+                counted += 1
+                total += value
+                mask |= np.int64(1) << ((ts - bucket) // SECOND_US)
+            i += 1
+        out.point_id[made] = point
+        out.bucket[made] = bucket
+        out.counted[made] = counted
+        out.total[made] = total
+        out.minimum[made] = minimum
+        out.maximum[made] = maximum
+        out.last_ts[made] = last_ts
+        out.last[made] = last
+        out.good_mask[made] = mask
 
 
 def by_minute(readings: Readings) -> Partials:
     """The partials of `readings`. Raises ValueError when its columns differ in length or are not sorted."""
-    point_id, ts = readings.point_id, readings.ts
     if len({len(column) for column in readings}) != 1:
         raise ValueError("columns of different length")
-    same = point_id[1:] == point_id[:-1]
-    if np.any(point_id[1:] < point_id[:-1]) or np.any(same & (ts[1:] < ts[:-1])):
+    rows = count_partials(readings.point_id, readings.ts)
+    if rows < 0:
         raise ValueError("readings are not sorted by (point_id, ts)")
-    minute = ts // MINUTE_US
-    rows = int(np.count_nonzero(~same | (minute[1:] != minute[:-1]))) + min(len(ts), 1)
     out = Partials(
         np.empty(rows, np.int32),
         np.empty(rows, np.int64),
@@ -93,3 +110,8 @@ def by_minute(readings: Readings) -> Partials:
     )
     minute_partials(readings, out)
     return out
+
+
+def warm_up() -> None:
+    """Compile for the types of `Readings`."""
+    by_minute(Readings(np.zeros(1, np.int32), np.zeros(1, np.int64), np.zeros(1), np.ones(1, np.bool_)))

@@ -44,3 +44,13 @@ def test_columns_must_be_sorted_and_of_one_length() -> None:
         by_minute(Readings(one, np.zeros(2, np.int64), np.zeros(1), np.ones(1, np.bool_)))
     with pytest.raises(ValueError, match="not sorted"):
         by_minute(Readings(two, np.zeros(2, np.int64), np.zeros(2), np.ones(2, np.bool_)))
+
+
+def test_a_moment_before_the_last_of_its_point_is_refused_in_any_minute() -> None:
+    point = np.array([1, 1, 2], np.int32)
+    for late in (START, START - 1, START - MINUTE_US, START - 2 * MINUTE_US):
+        ts = np.array([START + 5, late, late], np.int64)
+        with pytest.raises(ValueError, match="not sorted"):
+            by_minute(Readings(point, ts, np.zeros(3), np.ones(3, np.bool_)))
+    fine = by_minute(Readings(point, np.array([START, START, START - 1]), np.zeros(3), np.ones(3, np.bool_)))
+    assert fine.counted.tolist() == [2, 1]
