@@ -60,7 +60,7 @@ def stored(dsn: str) -> tuple[int, int]:
     """Readings, and batches in the ledger."""
     with psycopg.connect(dsn) as connection:
         row = connection.execute(
-            "select (select count(*) from vigia.telemetry), (select coalesce(sum(upper(eseqs) - lower(eseqs)), 0) from vigia.ledger)"
+            "select (select count(*) from vigia.telemetry), (select coalesce(sum(committed), 0) from vigia.ledger)"
         ).fetchone()
     assert row is not None
     return row[0], row[1]

@@ -40,7 +40,13 @@ def announce(connection: Connection, epoch: int, newest: int) -> None:
 
 def commit(connection: Connection, epoch: int, *ranges: tuple[int, int]) -> None:
     for first, last in ranges:
-        connection.execute("insert into ledger values (1, %s, int8range(%s, %s, '[]'), 1)", (epoch, first, last))
+        connection.execute(
+            """insert into ledger as l (edge_node_id, epoch, eseqs, committed, rows)
+               values (1, %s, int8multirange(int8range(%s, %s, '[]')), %s, 1)
+               on conflict (edge_node_id, epoch) do update set
+                   eseqs = l.eseqs + excluded.eseqs, committed = l.committed + excluded.committed, rows = l.rows + excluded.rows""",
+            (epoch, first, last, last - first + 1),
+        )
 
 
 def drop(connection: Connection, epoch: int, first: int, last: int) -> None:
@@ -113,23 +119,39 @@ def test_an_older_heartbeat_that_comes_late_hides_nothing(connection: Connection
 
 
 def test_a_number_is_committed_once_in_its_edge_and_epoch(connection: Connection) -> None:
-    commit(connection, 5, (1, 10))
-    with pytest.raises(errors.ExclusionViolation):
-        commit(connection, 5, (10, 12))
+    commit(connection, 5, (1, 10), (20, 30))
+    for again in ((10, 12), (1, 10), (5, 5), (20, 20), (8, 22)):
+        with pytest.raises(errors.CheckViolation, match="ledger_counted_once"):
+            commit(connection, 5, again)
     commit(connection, 6, (1, 10))
-    connection.execute("insert into ledger values (2, 5, int8range(1, 11), 1)")
+    connection.execute("insert into ledger (edge_node_id, epoch, eseqs, committed, rows) values (2, 5, '{[1,11)}', 10, 1)")
     with pytest.raises(errors.CheckViolation):
-        connection.execute("insert into ledger values (1, 7, 'empty', 1)")
+        connection.execute("insert into ledger (edge_node_id, epoch, eseqs, committed, rows) values (1, 7, '{}', 0, 1)")
+
+
+def test_a_number_that_is_buried_cannot_be_committed(connection: Connection) -> None:
+    drop(connection, 5, 3, 4)
+    with pytest.raises(errors.CheckViolation, match="ledger_counted_once"):
+        commit(connection, 5, (1, 3))
+    commit(connection, 5, (1, 2))
+    drop(connection, 5, 2, 6)
+    assert connection.execute("select eseqs::text, committed, buried from ledger").fetchone() == ("{[1,7)}", 2, 4)
 
 
 async def test_of_two_writers_of_the_same_batch_one_wins(dsn: str, connection: Connection) -> None:
     async def write() -> int:
         async with await psycopg.AsyncConnection.connect(dsn, options="-c search_path=vigia") as own:
-            cursor = await own.execute("insert into ledger values (1, 5, int8range(1, 5), 4) on conflict do nothing")
+            cursor = await own.execute(
+                """insert into ledger as l (edge_node_id, epoch, eseqs, committed, rows) values (1, 5, '{[1,5)}', 4, 4)
+                   on conflict (edge_node_id, epoch) do update set
+                       eseqs = l.eseqs + excluded.eseqs, committed = l.committed + excluded.committed"""
+            )
             return cursor.rowcount
 
-    assert sorted(await asyncio.gather(*(write() for _ in range(5)))) == [0, 0, 0, 0, 1]
-    assert connection.execute("select count(*) from ledger").fetchone() == (1,)
+    written = await asyncio.gather(*(write() for _ in range(5)), return_exceptions=True)
+    assert written.count(1) == 1
+    assert sum(isinstance(result, errors.CheckViolation) for result in written) == 4
+    assert connection.execute("select committed from ledger").fetchall() == [(4,)]
 
 
 def install(connection: Connection, role: int, asset: int, since: datetime, until: datetime | None = None) -> None:

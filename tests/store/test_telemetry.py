@@ -26,9 +26,9 @@ from telemetry group by 1, 2 order by 1, 2
 """
 RECOUNT_1H = RECOUNT_1M.replace("1 minute", "1 hour")
 STORED_1M = """
-select point_id, bucket, count, sum, min, max, last_ts, last, bit_count(good_mask::bit(64)) from telemetry_1m order by 1, 2
+select point_id, bucket, count, sum, min, max, last_ts, last, bit_count(good_mask::bit(64)) from rollup_1m order by 1, 2
 """
-STORED_1H = "select point_id, bucket, count, sum, min, max, last_ts, last, good_seconds from telemetry_1h order by 1, 2"
+STORED_1H = "select point_id, bucket, count, sum, min, max, last_ts, last, good_seconds from rollup_1h order by 1, 2"
 RECOUNT_LATEST = "select distinct on (point_id) point_id, ts, value from telemetry order by point_id, ts desc, value desc nulls last"
 STORED_LATEST = "select point_id, ts, value from point_latest order by point_id"
 

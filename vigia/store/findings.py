@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 from psycopg.types.json import Jsonb
 
 from vigia.store import queries
@@ -33,6 +34,19 @@ class Snapshot:
     point_ids: list[int]
     state: bytes
     updated_at: datetime
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The detectors' memory of many edges, each once.
+
+    The first `points[0]` rows of `point_id` and `state` are the first edge's, the next `points[1]` the second's, and so on.
+    """
+
+    edge_node_id: NDArray[np.int32]
+    points: NDArray[np.int32]
+    point_id: NDArray[np.int32]
+    state: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -74,3 +88,21 @@ async def save(tx: Transaction, edge_node_id: int, point_ids: Collection[int], s
         tx, "save_detector_snapshot", edge_node_id=edge_node_id, point_ids=Int4s(np.array(list(point_ids), np.int32)), state=state
     )
     return version
+
+
+async def save_all(tx: Transaction, memory: Memory) -> dict[int, datetime]:
+    """Replace the snapshots of these edges, in one statement; the version each edge now has."""
+    if not len(memory.edge_node_id):
+        return {}
+    saved = await queries.rows(
+        tx,
+        "save_detector_snapshots",
+        _Version,
+        edge_node_id=Int4s(memory.edge_node_id),
+        points=Int4s(memory.points),
+        until=Int4s(np.cumsum(memory.points)),
+        point_id=Int4s(memory.point_id),
+        state=memory.state.tobytes(),
+        width=memory.state.itemsize * memory.state.shape[1],
+    )
+    return {row.edge_node_id: row.updated_at for row in saved}

@@ -99,20 +99,20 @@ where caller_is_staff() or i.installation_id is not null;
 
 create view telemetry_1m_visible with (security_barrier = true) as
 select t.*
-from telemetry_1m t
+from rollup_1m t
 left join (point p join installation i using (asset_id))
     on p.point_id = t.point_id and t.bucket >= i.installed_at and t.last_ts <= coalesce(i.removed_at, 'infinity') and may_see(i.customer_id)
 where caller_is_staff() or i.installation_id is not null;
 
 create view telemetry_1h_visible with (security_barrier = true) as
 select t.*
-from telemetry_1h t
+from rollup_1h t
 left join (point p join installation i using (asset_id))
     on p.point_id = t.point_id and t.bucket >= i.installed_at and t.last_ts <= coalesce(i.removed_at, 'infinity') and may_see(i.customer_id)
 where caller_is_staff() or i.installation_id is not null;
 
 create view point_latest_visible with (security_barrier = true) as
-select t.*
+select t.point_id, t.ts, t.value, t.quality
 from point_latest t
 left join (point p join installation i using (asset_id))
     on p.point_id = t.point_id and t.ts > i.installed_at and t.ts <= coalesce(i.removed_at, 'infinity') and may_see(i.customer_id)
@@ -125,4 +125,5 @@ from account
 where caller_is_staff() or (caller_customer() is not null and coalesce(customer_id, caller_customer()) = caller_customer());
 
 grant select on telemetry_visible, telemetry_1m_visible, telemetry_1h_visible, point_latest_visible, person to vigia_app, vigia_service;
+grant select on rollup_1m, rollup_1h to vigia_service, vigia_reporter;
 grant select on telemetry_1m, telemetry_1h, point_latest to vigia_reporter;

@@ -80,7 +80,7 @@ create table edge_node (
     newest_eseq     bigint,
     unique (customer_id, edge_node_id),
     foreign key (customer_id, site_id) references site (customer_id, site_id)
-);
+) with (fillfactor = 45, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 1);  -- each commit of its readings touches it
 create unique index edge_node_key on edge_node (lower(group_id), lower(node_id));
 
 -- The place (functional location). The machine standing in it is an installation.
@@ -143,6 +143,13 @@ create table point (
 
 -- ── telemetry: the readings themselves, telemetry (point_id, ts, value, quality), are in profile_plain.sql / profile_timescale.sql ──
 -- The rollups are filled by ingest in the transaction that stores the readings: one way for both profiles, and a late reading counts.
+--
+-- Of each point the minute that holds its latest reading stands open beside that reading, in point_latest: a commit touches one narrow row
+-- a point, not three. When a reading of a later minute comes the open one is added to telemetry_1m and telemetry_1h, which hold closed
+-- minutes only; readings of closed minutes are added to both at once. So a minute is in point_latest or in the rollups, never in both, and
+-- the views rollup_1m and rollup_1h, which join them, are true at every moment.
+--
+-- Half of each page of the hot tables is left free: a new version of a row fits beside the old one and no index is touched.
 
 create table telemetry_1m (
     point_id  int not null,
@@ -168,24 +175,61 @@ create table telemetry_1h (
     last         float8,
     good_seconds int not null,
     primary key (point_id, bucket)
-);
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 
 create table point_latest (
-    point_id int primary key,
-    ts       timestamptz not null,
-    value    float8,
-    quality  smallint not null
-);
+    point_id  int primary key,
+    ts        timestamptz not null,
+    value     float8,
+    quality   smallint not null,
+    minute    timestamptz,                            -- the open minute, that of ts; null when none is open
+    count     bigint not null default 0,              -- of the open minute, like telemetry_1m; its last is the latest reading
+    sum       float8 not null default 0,
+    min       float8,
+    max       float8,
+    good_mask bigint not null default 0
+) with (fillfactor = 45, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 1);
 
--- What of an edge's numbered batches is committed. A range is written once: the second try is a replay.
+create view rollup_1m as
+select point_id, bucket, count, sum, min, max, last_ts, last, good_mask
+from telemetry_1m
+union all
+select point_id, minute, count, sum, min, max, ts, value, good_mask
+from point_latest
+where minute is not null;
+
+create view rollup_1h as
+select h.point_id, h.bucket, h.count + coalesce(l.count, 0) as count, h.sum + coalesce(l.sum, 0) as sum, least(h.min, l.min) as min,
+       greatest(h.max, l.max) as max, greatest(h.last_ts, l.ts) as last_ts,
+       case when l.ts is null or l.ts < h.last_ts or (l.ts = h.last_ts and h.last >= coalesce(l.value, '-infinity')) then h.last else l.value end as last,
+       h.good_seconds + coalesce(bit_count(l.good_mask::bit(64)), 0)::int as good_seconds
+from telemetry_1h h
+left join point_latest l on l.point_id = h.point_id and date_bin('1 hour', l.minute, '2000-01-01 00:00Z') = h.bucket
+union all
+select l.point_id, date_bin('1 hour', l.minute, '2000-01-01 00:00Z'), l.count, l.sum, l.min, l.max, l.ts, l.value,
+       bit_count(l.good_mask::bit(64))::int
+from point_latest l
+where l.minute is not null
+  and not exists (select from telemetry_1h h where h.point_id = l.point_id and h.bucket = date_bin('1 hour', l.minute, '2000-01-01 00:00Z'));
+
+create function numbers_in(eseqs int8multirange) returns bigint language sql immutable strict parallel safe as
+$$ select coalesce(sum(upper(piece) - lower(piece)), 0)::bigint from unnest(eseqs) as piece $$;
+
+-- Which of an edge's numbered batches are accounted for: one row an epoch, which its writers change in turn. A set cannot hold a number
+-- twice, but it could swallow one that is written twice: ledger_counted_once refuses that, because then more was counted than is in the
+-- set. An epoch without holes is one piece, whose size is known without taking it apart.
 create table ledger (
     edge_node_id int not null references edge_node,
     epoch        bigint not null,
-    eseqs        int8range not null check (not isempty(eseqs)),
+    eseqs        int8multirange not null check (not isempty(eseqs)),
+    committed    bigint not null check (committed >= 0),           -- numbers whose readings are stored
+    buried       bigint not null default 0 check (buried >= 0),    -- numbers that a tombstone alone explains
     rows         bigint not null,
     committed_at timestamptz not null default now(),
-    constraint ledger_excl exclude using gist (int4range(edge_node_id, edge_node_id, '[]') with &&, int8range(epoch, epoch, '[]') with &&, eseqs with &&)
-);
+    primary key (edge_node_id, epoch),
+    constraint ledger_counted_once check (
+        committed + buried = case when eseqs = int8multirange(range_merge(eseqs)) then upper(eseqs) - lower(eseqs) else numbers_in(eseqs) end)
+) with (fillfactor = 45, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 1);
 
 -- What the edge dropped on purpose, with its reason: a hole that is explained.
 create table tombstone (
@@ -196,6 +240,18 @@ create table tombstone (
     recorded_at  timestamptz not null default now(),
     unique (edge_node_id, epoch, eseqs)
 );
+
+create function account_for_tombstone() returns trigger language plpgsql as
+$$
+begin
+    insert into ledger as known (edge_node_id, epoch, eseqs, committed, buried, rows)
+    values (new.edge_node_id, new.epoch, int8multirange(new.eseqs), 0, upper(new.eseqs) - lower(new.eseqs), 0)
+    on conflict (edge_node_id, epoch) do update set
+        eseqs = known.eseqs + excluded.eseqs, buried = known.buried + numbers_in(excluded.eseqs - known.eseqs);
+    return null;
+end $$;
+
+create trigger tombstone_accounted after insert on tombstone for each row execute function account_for_tombstone();
 
 -- The newest number announced in epochs gone by: a tail lost in one is not forgotten when the next begins.
 create table edge_epoch (
@@ -217,13 +273,9 @@ create trigger edge_node_epoch_kept after update of epoch, newest_eseq on edge_n
 for each row when (old.epoch is not null and old.newest_eseq is not null and (new.epoch is distinct from old.epoch or new.newest_eseq < old.newest_eseq))
 execute function keep_announced_epoch();
 
--- Per edge and epoch: every number seen or announced, less ledger and tombstones. Must be empty.
+-- Per edge and epoch: every number seen or announced, less those accounted for. Must be empty.
 create view ledger_hole with (security_invoker = true) as
-with accounted as (
-    select edge_node_id, epoch, range_agg(eseqs) as eseqs
-    from (select edge_node_id, epoch, eseqs from ledger union all select edge_node_id, epoch, eseqs from tombstone) as range
-    group by edge_node_id, epoch
-), announced as (
+with announced as (
     select edge_node_id, epoch, max(newest_eseq) as newest_eseq
     from (select edge_node_id, epoch, newest_eseq from edge_node where epoch is not null and newest_eseq is not null
           union all select edge_node_id, epoch, newest_eseq from edge_epoch) as known
@@ -231,7 +283,7 @@ with accounted as (
 ), expected as (
     select edge_node_id, epoch, coalesce(eseqs, '{}') as eseqs,
            int8multirange(int8range(1, greatest(upper(eseqs), newest_eseq + 1, 1))) as numbers
-    from accounted full join announced using (edge_node_id, epoch)
+    from ledger full join announced using (edge_node_id, epoch)
 )
 select edge_node_id, epoch, hole
 from expected, unnest(numbers - eseqs) as hole;
@@ -265,7 +317,8 @@ create table detector_snapshot (
     point_ids    int[] not null,
     state        bytea not null,                      -- float64[len(point_ids), analytics.detectors.STATE_WIDTH]
     updated_at   timestamptz not null default now()
-);
+) with (fillfactor = 45, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 1);
+alter table detector_snapshot alter column state set storage external;  -- nothing to gain by compressing it at every commit
 
 -- ── what is known ────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -16,3 +16,13 @@ insert into detector_snapshot (edge_node_id, point_ids, state, updated_at)
 values (%(edge_node_id)s, %(point_ids)s, %(state)s, clock_timestamp())
 on conflict (edge_node_id) do update set point_ids = excluded.point_ids, state = excluded.state, updated_at = excluded.updated_at
 returning updated_at
+
+-- name: save_detector_snapshots
+-- Of many edges, each with the `points` that stand in `point_id` and `state` before its `until`; `width` bytes of state a point.
+insert into detector_snapshot (edge_node_id, point_ids, state, updated_at)
+select edge_node_id, (%(point_id)s)[until - points + 1 : until], substring(%(state)s from (until - points) * %(width)s + 1 for points * %(width)s),
+       clock_timestamp()
+from unnest(%(edge_node_id)s, %(points)s, %(until)s) as n (edge_node_id, points, until)
+order by edge_node_id
+on conflict (edge_node_id) do update set point_ids = excluded.point_ids, state = excluded.state, updated_at = excluded.updated_at
+returning edge_node_id, updated_at

@@ -1,51 +1,56 @@
--- What of each edge's numbered batches is committed or explained.
+-- Which of each edge's numbered batches are committed or explained.
 
 -- name: lock_edges
 -- Writers of one edge take turns, in the order of ids so that they never wait in a circle.
-select edge_node_id from edge_node where edge_node_id = any(%(edge_node_ids)s) order by edge_node_id for no key update
+with locked as (
+    select edge_node_id from edge_node where edge_node_id = any(%(edge_node_ids)s) order by edge_node_id for no key update
+)
+select count(*) from locked
+
+-- name: known_ranges
+-- The pieces of these ranges that are accounted for already.
+select r.edge_node_id, r.epoch, lower(piece) as first, upper(piece) - 1 as last
+from unnest(%(edge_node_id)s, %(epoch)s, %(first)s, %(last)s) as r (edge_node_id, epoch, first, last)
+join ledger l using (edge_node_id, epoch),
+     unnest(l.eseqs * int8multirange(int8range(r.first, r.last, '[]'))) as piece
+where l.eseqs && int8range(r.first, r.last, '[]')
+order by 1, 2, 3
+
+-- name: enter_ranges
+-- Accounts for new ranges and advances their edges; answers with the arrays of the epochs' watermarks. The caller has locked the edges. A
+-- number that is accounted for already, or given twice, violates ledger_counted_once.
+with entered as (
+    insert into ledger as l (edge_node_id, epoch, eseqs, committed, rows)
+    select edge_node_id, epoch, range_agg(int8range(first, last, '[]')), sum(last - first + 1), sum(rows)
+    from unnest(%(edge_node_id)s, %(epoch)s, %(first)s, %(last)s, %(rows)s) as r (edge_node_id, epoch, first, last, rows)
+    group by edge_node_id, epoch
+    order by edge_node_id, epoch
+    on conflict (edge_node_id, epoch) do update set
+        eseqs = l.eseqs + excluded.eseqs, committed = l.committed + excluded.committed, rows = l.rows + excluded.rows, committed_at = now()
+    returning edge_node_id, epoch,
+              case when lower(eseqs) > 1 then 0
+                   when upper(eseqs) - 1 = committed + buried then upper(eseqs) - 1
+                   else (select upper(piece) - 1 from unnest(eseqs) as piece limit 1) end as eseq
+), advanced as (
+    update edge_node e
+    set last_reading_at = greatest(e.last_reading_at, nullif(h.at, timestamptz 'epoch')), last_commit_at = now()
+    from unnest(%(heard_edge_node_id)s, %(heard_at)s) as h (edge_node_id, at)
+    where e.edge_node_id = h.edge_node_id
+)
+select array_send(array_agg(edge_node_id)), array_send(array_agg(epoch)), array_send(array_agg(eseq)) from entered
 
 -- name: accounted_batches
--- Which of these batch numbers are committed or explained already: their position in the arrays, from 1.
+-- Which of these batch numbers are accounted for already: their position in the arrays, from 1.
 select b.position::int
 from unnest(%(edge_node_id)s, %(epoch)s, %(eseq)s) with ordinality as b (edge_node_id, epoch, eseq, position)
-where exists (
-    select from ledger l
-    where int4range(l.edge_node_id, l.edge_node_id, '[]') && int4range(b.edge_node_id, b.edge_node_id, '[]')
-      and int8range(l.epoch, l.epoch, '[]') && int8range(b.epoch, b.epoch, '[]')
-      and l.eseqs && int8range(b.eseq, b.eseq, '[]'))
-   or exists (
-    select from tombstone t
-    where t.edge_node_id = b.edge_node_id and t.epoch = b.epoch and t.eseqs @> b.eseq)
-
--- name: record_ranges
--- New ranges; one that follows a stored range is added to it, so that an edge without holes keeps one row.
-with fresh as (
-    select *
-    from unnest(%(edge_node_id)s, %(epoch)s, %(first)s, %(last)s, %(rows)s) with ordinality as f (edge_node_id, epoch, first, last, rows, position)
-), extended as (
-    update ledger l
-    set eseqs = l.eseqs + int8range(f.first, f.last, '[]'), rows = l.rows + f.rows, committed_at = now()
-    from fresh f
-    where int4range(l.edge_node_id, l.edge_node_id, '[]') && int4range(f.edge_node_id, f.edge_node_id, '[]')
-      and int8range(l.epoch, l.epoch, '[]') && int8range(f.epoch, f.epoch, '[]')
-      and l.eseqs && int8range(f.first - 1, f.first)
-    returning f.position
-)
-insert into ledger (edge_node_id, epoch, eseqs, rows)
-select f.edge_node_id, f.epoch, int8range(f.first, f.last, '[]'), f.rows
-from fresh f
-where f.position not in (select position from extended)
+join ledger l using (edge_node_id, epoch)
+where l.eseqs @> b.eseq
 
 -- name: watermarks
--- Up to which number everything of an edge's epoch is committed or explained.
-select e.edge_node_id, e.epoch,
-       coalesce((select upper(piece) - 1
-                 from unnest((select range_agg(accounted.eseqs)
-                              from (select eseqs from ledger l where l.edge_node_id = e.edge_node_id and l.epoch = e.epoch
-                                    union all
-                                    select eseqs from tombstone t where t.edge_node_id = e.edge_node_id and t.epoch = e.epoch) as accounted)) as piece
-                 where piece @> 1::bigint), 0) as eseq
+-- Up to which number everything of an edge's epoch is accounted for.
+select e.edge_node_id, e.epoch, coalesce((select upper(piece) - 1 from unnest(l.eseqs) as piece where piece @> 1::bigint), 0) as eseq
 from unnest(%(edge_node_id)s, %(epoch)s) as e (edge_node_id, epoch)
+left join ledger l using (edge_node_id, epoch)
 
 -- name: bury_range
 insert into tombstone (edge_node_id, epoch, eseqs, reason)
@@ -74,26 +79,19 @@ where e.edge_node_id = a.edge_node_id
 -- holes, for each epoch.
 with epochs as (
     select edge_node_id, epoch from ledger
-    union select edge_node_id, epoch from tombstone
     union select edge_node_id, epoch from edge_node where epoch is not null
     union select edge_node_id, epoch from edge_epoch
-), counted as (
-    select e.edge_node_id, e.epoch,
-           coalesce((select range_agg(l.eseqs) from ledger l where (l.edge_node_id, l.epoch) = (e.edge_node_id, e.epoch)), '{}') as committed,
-           coalesce((select range_agg(t.eseqs) from tombstone t where (t.edge_node_id, t.epoch) = (e.edge_node_id, e.epoch)), '{}') as buried
-    from epochs e
-), totals as (
-    select edge_node_id, epoch, committed, buried, committed + buried as accounted from counted
 )
 select n.edge_node_id, n.group_id, n.node_id, t.epoch,
-       greatest(upper(t.accounted) - 1, case when n.epoch = t.epoch then n.newest_eseq end,
+       greatest(upper(l.eseqs) - 1, case when n.epoch = t.epoch then n.newest_eseq end,
                 (select e.newest_eseq from edge_epoch e where (e.edge_node_id, e.epoch) = (n.edge_node_id, t.epoch)), 0) as newest,
-       coalesce((select sum(upper(r) - lower(r)) from unnest(t.committed) r), 0)::bigint as committed,
-       coalesce((select sum(upper(r) - lower(r)) from unnest(t.buried - t.committed) r), 0)::bigint as buried,
-       coalesce((select upper(r) - 1 from unnest(t.accounted) r where r @> 1::bigint), 0) as watermark,
+       coalesce(l.committed, 0) as committed,
+       coalesce(l.buried, 0) as buried,
+       coalesce((select upper(piece) - 1 from unnest(l.eseqs) as piece where piece @> 1::bigint), 0) as watermark,
        coalesce((select jsonb_agg(jsonb_build_array(lower(h.hole), upper(h.hole) - 1) order by h.hole)
                  from ledger_hole h where (h.edge_node_id, h.epoch) = (n.edge_node_id, t.epoch)), '[]') as holes,
        n.online, n.last_reading_at, n.last_commit_at
 from edge_node n
-left join totals t using (edge_node_id)
+left join epochs t using (edge_node_id)
+left join ledger l on (l.edge_node_id, l.epoch) = (n.edge_node_id, t.epoch)
 order by n.group_id, n.node_id, t.epoch
