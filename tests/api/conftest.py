@@ -214,7 +214,9 @@ class _Filler:
         for name, kind, unit, value in (("state", "state", "1", "1"), ("T50", "measurement", "[degR]", "1400 + n")):
             self.add("point", asset_id=standing["asset_id"], name=name, kind=kind, unit=unit, description=f"{word} {name}")
             _readings(self.db, ids["point_id"], value)
-        self.db.execute("insert into ledger (edge_node_id, epoch, eseqs, committed, rows) values (%s, 1, '{[1,11)}', 10, 96)", (edge_node_id,))
+        self.db.execute(
+            "insert into ledger (edge_node_id, epoch, eseqs, committed, rows) values (%s, 1, '{[1,11)}', 10, 96)", (edge_node_id,)
+        )
         return standing
 
     def known(self, standing: dict[str, int], version_id: int) -> None:

@@ -42,7 +42,9 @@ async def flown(service: Database, fleet: Sequence[Role]) -> Sequence[Role]:
                 {"at": at},
             )
         await tx.execute("insert into point_latest select point_id, %s, 1400, 0 from point where name = 'T50'", (at,))
-        await tx.execute("insert into ledger (edge_node_id, epoch, eseqs, committed, rows) select edge_node_id, 1, '{[1,5)}', 4, 4 from edge_node")
+        await tx.execute(
+            "insert into ledger (edge_node_id, epoch, eseqs, committed, rows) select edge_node_id, 1, '{[1,5)}', 4, 4 from edge_node"
+        )
     return fleet
 
 
