@@ -127,9 +127,9 @@ def copy_telemetry(
     if not len(point_id) == len(ts) == len(value) == len(quality):
         raise ValueError("columns of different length")
     first = _ROWS_AT // _WORD
-    words = np.empty(first + _LONGEST * len(ts) + 1, "<u8")
+    words = np.empty(first + _LONGEST * len(ts) + 1, np.uint64)
     end = _ROWS_AT + _WORD * _telemetry_words(point_id, ts, value.view(np.uint64), quality, words[first:])
-    stream = memoryview(words).cast("B")
+    stream = words.data.cast("B")
     begin = _ROWS_AT - len(COPY_HEADER)
     stream[begin:_ROWS_AT] = COPY_HEADER
     stream[end : end + len(COPY_TRAILER)] = COPY_TRAILER

@@ -10,7 +10,7 @@ Number = TypeVar("Number", np.int32, np.int64)
 
 
 @njit(cache=True, nogil=True)
-def _ends(point: NDArray[Number], out: NDArray[np.int64]) -> int:
+def _ends(point: NDArray[np.int32] | NDArray[np.int64], out: NDArray[np.int64]) -> int:
     """Fill `out`, as long as `point`, with the index of the last row of each stretch of equal numbers; return how many."""
     found = 0
     for i in range(len(point)):
@@ -19,7 +19,7 @@ def _ends(point: NDArray[Number], out: NDArray[np.int64]) -> int:
     return found
 
 
-def last_of_each(point: NDArray[Number]) -> NDArray[np.int64]:
+def last_of_each(point: NDArray[np.int32] | NDArray[np.int64]) -> NDArray[np.int64]:
     """The index of each point's last row, ascending: of rows sorted by (point, ts) its newest reading. int32[n] or int64[n] in."""
     out = np.empty(len(point), np.int64)
     return out[: _ends(point, out)].copy()
@@ -32,5 +32,5 @@ def unique_sorted(point: NDArray[Number]) -> NDArray[Number]:
 
 def warm_up() -> None:
     """Compile for both types."""
-    for kind in (np.int32, np.int64):
-        last_of_each(np.zeros(1, kind))
+    last_of_each(np.zeros(1, np.int32))
+    last_of_each(np.zeros(1, np.int64))
