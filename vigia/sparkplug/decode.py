@@ -1,7 +1,7 @@
 """Data messages as columns: no I/O, no session, one pass over the payloads of a batch. Needs numba; the gateway does not import it."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,11 +9,23 @@ from numpy.typing import NDArray
 from vigia.sparkplug.class_decode import read_columns
 from vigia.sparkplug.columns import NONE, Columns, Form
 from vigia.sparkplug.names import MAX_METRICS, MAX_PAYLOAD_BYTES
-from vigia.sparkplug.wire_decode import NAME, Wire, decode_wire
+from vigia.sparkplug.wire_decode import (
+    LONG_ALIAS,
+    LONG_TS,
+    LONG_VALUE,
+    LONG_WHOLE,
+    NAME,
+    SHORT_DATATYPE,
+    SHORT_QUALITY,
+    SMALL_FORM,
+    SMALL_HISTORICAL,
+    Wire,
+    decode_wire,
+)
 
 __all__ = ["NONE", "Columns", "Form", "decode_columns", "decode_packed", "warm_up"]
 
-_OF_METRICS = ("alias", "ts", "datatype", "form", "value", "whole", "quality", "historical")
+_Kind = TypeVar("_Kind", bound=np.generic)
 
 
 def warm_up() -> None:
@@ -28,38 +40,39 @@ def decode_columns(payloads: Sequence[bytes]) -> Columns:
 
 
 def decode_packed(data: NDArray[np.uint8], start: NDArray[np.int64], length: NDArray[np.int64]) -> Columns:
-    """As `decode_columns`, of payloads that stand at `start`, in bytes, in `data`: C-contiguous, and not to change meanwhile.
+    """As `decode_columns`, of payloads that stand at `start`, in bytes, in `data`, which must not change meanwhile.
 
     Raises ValueError if one lies outside of the data.
     """
-    wire = decode_wire(_constant(data), _constant(start), _constant(length), MAX_PAYLOAD_BYTES, MAX_METRICS)
+    if len(start) != len(length):
+        raise ValueError(f"{len(start)} starts and {len(length)} lengths")
+    data, start, length = _constant(data, np.uint8), _constant(start, np.int64), _constant(length, np.int64)
+    wire = decode_wire(data, start, length, MAX_PAYLOAD_BYTES, MAX_METRICS)
     names, texts = _texts(wire, data) if len(wire.spots) else ({}, {})
-    long, short, small = wire.long, wire.short, wire.small
     columns = Columns(
-        seq=wire.payloads[0],
-        sent=wire.payloads[1],
+        seq=wire.heads[0],
+        sent=wire.heads[1],
         first=wire.first,
-        alias=long[0].view(np.int64),
-        ts=long[1].view(np.int64),
-        datatype=short[0],
-        form=small[0],
-        value=long[2].view(np.float64),
-        whole=long[3],
-        quality=short[1],
-        historical=small[1].view(np.bool_),
+        alias=wire.long[LONG_ALIAS].view(np.int64),
+        ts=wire.long[LONG_TS].view(np.int64),
+        datatype=wire.short[SHORT_DATATYPE],
+        form=wire.small[SMALL_FORM],
+        value=wire.long[LONG_VALUE].view(np.float64),
+        whole=wire.long[LONG_WHOLE],
+        quality=wire.short[SHORT_QUALITY],
+        historical=wire.small[SMALL_HISTORICAL].view(np.bool_),
         names=names,
         texts=texts,
     )
     if not wire.refused.any():
         return columns
     refused = np.flatnonzero(wire.refused)
-    read = read_columns([data[start[i] : start[i] + length[i]].tobytes() for i in refused.tolist()])
-    return _with(columns, refused, read)
+    return _with(columns, refused, read_columns(data[start[i] : start[i] + length[i]].tobytes() for i in refused.tolist()))
 
 
-def _constant(array):
-    """The same memory, read-only: code is compiled for that alone."""
-    view = array.view()
+def _constant(array: NDArray[_Kind], kind: type[_Kind]) -> NDArray[_Kind]:
+    """The same memory, read-only: one machine code serves what may be written to and what may not."""
+    view = np.ascontiguousarray(array, kind).view()
     view.flags.writeable = False
     return view
 
@@ -79,20 +92,27 @@ def _with(columns: Columns, places: NDArray[np.int64], others: Columns) -> Colum
     """`columns` with `others`, the payloads at `places`, which have no metrics there yet."""
     counts = np.diff(columns.first)
     counts[places] = np.diff(others.first)
-    first = np.concatenate(([0], np.cumsum(counts)))
+    first = np.concatenate((columns.first[:1], np.cumsum(counts)))
     where = np.repeat(columns.first[places], counts[places])
-    from_columns = np.delete(np.arange(first[-1]), where + np.arange(len(where)))
-    from_others = where + np.arange(len(where))
+    of_others = where + np.arange(len(where))
+    of_columns = np.delete(np.arange(first[-1]), of_others)
     seq, sent = columns.seq.copy(), columns.sent.copy()
     seq[places], sent[places] = others.seq, others.sent
     return Columns(
         seq,
         sent,
         first,
-        *(np.insert(getattr(columns, name), where, getattr(others, name)) for name in _OF_METRICS),
+        alias=np.insert(columns.alias, where, others.alias),
+        ts=np.insert(columns.ts, where, others.ts),
+        datatype=np.insert(columns.datatype, where, others.datatype),
+        form=np.insert(columns.form, where, others.form),
+        value=np.insert(columns.value, where, others.value),
+        whole=np.insert(columns.whole, where, others.whole),
+        quality=np.insert(columns.quality, where, others.quality),
+        historical=np.insert(columns.historical, where, others.historical),
         faults={int(places[i]): fault for i, fault in others.faults.items()},
-        names=_moved(columns.names, from_columns) | _moved(others.names, from_others),
-        texts=_moved(columns.texts, from_columns) | _moved(others.texts, from_others),
+        names=_moved(columns.names, of_columns) | _moved(others.names, of_others),
+        texts=_moved(columns.texts, of_columns) | _moved(others.texts, of_others),
     )
 
 
