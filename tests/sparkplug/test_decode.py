@@ -76,6 +76,31 @@ def test_a_text_that_is_not_utf8_is_none() -> None:
     assert (columns.names, columns.texts, columns.faults) == ({}, {}, {})
 
 
+QUALITY_0 = b"\x0a\x07Quality\x12\x02\x18\x00"
+
+
+@pytest.mark.parametrize(
+    ("properties", "quality"),
+    [
+        ([QUALITY_0], 0),
+        ([QUALITY_0, b""], 0),  # merged
+        ([b"\x0a\x01a\x12\x02\x18\x05", QUALITY_0], 0),
+        ([b"\x0a\x01a", QUALITY_0], 192),  # the one value is a's
+        ([b"\x12\x02\x18\x05" + QUALITY_0], 5),
+        ([b"\x0a\x07Quality\x12\x04\x18\x05\x10\x01"], 192),  # null
+        ([b"\x0a\x07Quality\x12\x04\x18\x05\x4a\x00"], 192),  # a set of its own, the last of the two
+        ([b"\x0a\x07Quality\x12\x04\x18\x05\x38\x01"], 192),  # a boolean
+        ([b"\x0a\x07Quality\x12\x02\x10\x01" + QUALITY_0], 0),  # twice, first null
+        ([b"\x0a\x07quality\x12\x02\x18\x00"], 192),
+        ([b""], 192),
+    ],
+)
+def test_quality_is_the_first_whole_number_of_that_name(properties: list[bytes], quality: int) -> None:
+    metric = b"".join(b"\x4a" + bytes([len(one)]) + one for one in properties)
+    columns = decode_columns([b"\x12" + bytes([len(metric)]) + metric])
+    assert (columns.quality.tolist(), columns.faults) == ([quality], {})
+
+
 def test_too_much_is_refused_and_says_so() -> None:
     many = message(seq=3) + b"\x12\x00" * (MAX_METRICS + 1)
     large = b"\x2a\xc0\x84\x3d" + bytes(MAX_PAYLOAD_BYTES)
