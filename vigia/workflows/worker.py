@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
 
-import psycopg
 import structlog
 from procrastinate import App, JobContext, PsycopgConnector, exceptions
 from procrastinate.jobs import Job
@@ -23,7 +22,7 @@ from procrastinate.worker import Worker
 
 from vigia.domain.errors import DomainError
 from vigia.domain.work_orders import Autonomy
-from vigia.store import fleet
+from vigia.store import fleet, refusals
 from vigia.store import jobs as stored_jobs
 from vigia.store.database import Clock, Database, DatabaseUnavailableError, Transaction, TransactionConflictError
 from vigia.store.upkeep import Retention
@@ -242,7 +241,9 @@ async def _keep_telemetry(database: Database, retention: Retention) -> None:
         try:
             if (done := await keep_telemetry.run_if_due(database, retention, UPKEEP)) is not None:
                 log.info("telemetry kept", packed=len(done.packed), dropped=len(done.dropped), busy=len(done.busy))
-        except (DatabaseUnavailableError, TransactionConflictError, psycopg.Error) as error:
+        except Exception as error:
+            if refusals.cause(error) is None:
+                raise
             log.warning("telemetry not kept, trying again", error=f"{type(error).__name__}: {error}")
         await asyncio.sleep(HOUSEKEEPING_S)
 
