@@ -215,10 +215,11 @@ def _columns(heard: Sequence[_Heard]) -> Columns:
         first=np.cumsum([0, *(len(one.samples) for one in heard)], dtype=np.int64),
         alias=np.full(count, NONE, np.int64),
         ts=np.array([sample.ts for sample in samples], np.int64),
-        datatype=np.zeros(count, np.int64),
+        datatype=np.zeros(count, np.int32),
         form=np.array([Form.NULL if v is None else Form.BOOLEAN if isinstance(v, bool) else Form.FLOAT for v in values], np.int8),
         value=np.array([np.nan if value is None else value for value in values], np.float64),
         whole=np.zeros(count, np.uint64),
-        quality=np.array([sample.quality for sample in samples], np.int64),
+        quality=np.array([sample.quality for sample in samples], np.int32),
+        historical=np.zeros(count, np.bool_),
         names={i: sample.name for i, sample in enumerate(samples)},
     )
