@@ -3,34 +3,28 @@
 import asyncio
 import contextlib
 import tempfile
-import time
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import psutil
-from numpy.typing import NDArray
 
-from vigia.bench import BenchError, fleet
-from vigia.bench.edges import Edges, Sent
-from vigia.bench.load import Batch, Load, batches, following, readings
+from vigia.bench import BenchError, peers
+from vigia.bench.edges import Sent
+from vigia.bench.load import Load, following
 from vigia.bench.machine import machine, versions
+from vigia.bench.stage import Exactness, Servers, Stage, staged
 from vigia.errors import ConfigError
 from vigia.ingest.config import BrokerConfig
-from vigia.store import migrate, pilot, telemetry
-from vigia.store.database import Caller, Database
 from vigia.store.embedded import postgres
-from vigia.store.temporary import temporary_database
 from vigia.supervisor.broker import running_broker
-from vigia.supervisor.processes import Child, Supervisor, vigia_command
 
 STEADY_ROWS_PER_S = 2_000
-STEADY_S = 5
-COPY_ROWS = 50_000  # a commit
-DAY_US = 86_400_000_000
-MIB = 1 << 20
-STAFF = Caller(staff=True)
+SINGLE_PER_S = 100_000  # the clock in the data while messages hold one metric
+WARM_UP = 10  # a share of the load is sent before, and does not count
+MORE_POINTS = 10
+FLAT_PERCENT_A_MINUTE = 0.5
+MILLION = 1_000_000
 
 Certificates = tuple[Path | None, Path | None, Path | None]
 """Files for mqtts: of the authority, our certificate, its key."""
@@ -38,40 +32,51 @@ Certificates = tuple[Path | None, Path | None, Path | None]
 
 @dataclass(frozen=True)
 class IngestBench:
-    """What to measure. `home` is where the temporary folder is made; `dsn` and `broker` name servers instead of the embedded ones."""
+    """What to measure. `home` is where the temporary folder is made; `dsn` and `broker` name servers instead of the embedded ones.
+
+    After `load` come `single_messages` of one metric and `steady_s` seconds at 2,000 rows a second; then, where asked for: `minutes` at
+    the `share` of the rate just measured, the load again with ten times the points, and what people do by hand with `peer_rows` rows.
+    """
 
     load: Load
     home: Path
     dsn: str | None = None
     broker: str | None = None
     certificates: Certificates = (None, None, None)
-    steady_s: int = STEADY_S
-
-    @property
-    def steady(self) -> Load:
-        """What is sent at a steady pace afterwards: a message for each reading of all points of a machine."""
-        return following(self.load, STEADY_ROWS_PER_S * self.steady_s, self.load.points)
+    single_messages: int = 500_000
+    steady_s: int = 10
+    minutes: float = 0.0
+    share: float = 0.5
+    more_points: bool = False
+    peer_rows: int = 0
 
 
 def measure(bench: IngestBench) -> dict[str, object]:
     """Rates and lags of the ingest process, nothing of which stays: neither files nor, on a given server, the database.
 
     `rows_per_s` is from the first message to the last acknowledgement, at full load; `lag_*` from a reading to its acknowledgement at
-    2,000 rows a second, `full_load_lag_*` at full load, where it is mostly queueing. `raw_copy_rows_per_s` copies the same rows, a day
-    later, into the same table over one connection, 50,000 a commit. CPU is user and system time of the ingest process.
+    2,000 rows a second, `commit_lag_*` to the end of its commit, `full_load_lag_*` at full load, where it is mostly queueing.
+    `raw_copy_rows_per_s` copies the same rows, days later, into the same table over one connection, 50,000 a commit. CPU is user and
+    system time by a million rows: of the ingest process, of the server's processes for this database (of all of them when the server is
+    the embedded one), of the embedded broker, and of the thread that plays the edge nodes.
+
+    `exact` says whether the ledger has no hole and every reading is stored once; `fault` says what is wrong otherwise.
 
     Raises BenchError, and what the servers raise when they do not answer.
     """
     before = machine()
     if bench.broker is not None:
         BrokerConfig.from_url(bench.broker, *bench.certificates)  # says what is wrong before anything starts
-    with _temporary_home(bench.home) as home, contextlib.ExitStack() as servers:
-        broker, name = bench.broker, "the broker given"
+    with _temporary_home(bench.home) as home, contextlib.ExitStack() as exits:
+        broker, name, pid = bench.broker, "the broker given", None
         if broker is None:
-            running = servers.enter_context(running_broker(home / "broker"))
+            running = exits.enter_context(running_broker(home / "broker"))
             broker, name = running.url, running.plan.name
-        dsn = bench.dsn if bench.dsn is not None else servers.enter_context(postgres(home))
-        figures = asyncio.run(_measure(bench, home, dsn, broker))
+            pid = running.process.pid if running.process is not None else None
+        dsn = bench.dsn if bench.dsn is not None else exits.enter_context(postgres(home))
+        config = BrokerConfig.from_url(broker, *bench.certificates)
+        servers = Servers(home, dsn, broker, config, embedded_database=bench.dsn is None, broker_pid=pid)
+        figures = asyncio.run(_measure(bench, servers))
     return {
         "benchmark": "ingest",
         **figures,
@@ -101,98 +106,141 @@ def _temporary_home(home: Path) -> Iterator[Path]:
             home.rmdir()  # only when nothing else is there
 
 
-async def _measure(bench: IngestBench, home: Path, server_dsn: str, broker: str) -> dict[str, object]:
-    load = bench.load
-    async with temporary_database(server_dsn) as dsn:
-        profile = (await migrate.migrate(dsn)).profile
-        async with Database(dsn, "vigia_service", max_size=1) as database:
-            async with database.transaction(STAFF) as tx:
-                points = await fleet.seed(tx, load)
-            with Edges(BrokerConfig.from_url(broker, *bench.certificates), load.edges, load.points) as edges:
-                edges.expect_no_host()
-                async with _ingest(home, dsn, broker, edges) as process:
-                    full, steady, cost = await _send(bench, edges, process)
-            async with database.transaction(STAFF) as tx:
-                counts = await pilot.counts(tx)
-            raw = await _raw_copy(database, load, points)
-        server = (await migrate.status(dsn)).server
-    rate = load.rows / full.seconds
-    return {
-        "database": profile,
-        "server": f"PostgreSQL {server}",
+async def _measure(bench: IngestBench, servers: Servers) -> dict[str, object]:
+    async with staged(servers, bench.load) as stage:
+        async with stage.ingest():
+            full, costs = await _full_load(stage, bench.load)
+            single = await _single_metric(stage, bench)
+            steady = await _steady(stage, bench.steady_s)
+            endurance = await _endurance(stage, bench, full) if bench.minutes else {}
+        exactness = await stage.exactness()
+        bytes_per_row = await stage.bytes_per_row()
+        raw = await stage.raw_copy(full.load)
+    rate = full.load.rows / full.seconds
+    found: dict[str, object] = {
+        "database": stage.profile,
+        "server": f"PostgreSQL {stage.server}",
         "rows_per_s": round(rate),
         "raw_copy_rows_per_s": round(raw),
         "ratio": round(rate / raw, 3),
-        "messages_per_s": round(len(full.lags_s) / full.seconds),
-        "rows_sent": load.rows + bench.steady.rows,
-        "rows_stored": counts.rows_stored,
-        "rows_duplicated": counts.rows_duplicated,
-        "holes": counts.holes,
-        "dead_letters": counts.dead_letters,
-        "messages_resent": full.resent + steady.resent,
+        "rss_mb": costs.pop("rss_mb"),
+        "bytes_per_row": round(bytes_per_row, 1),
+        **costs,
         "lag_at_rows_per_s": STEADY_ROWS_PER_S,
-        **_lags("lag", steady),
-        **_lags("full_load_lag", full),
-        **cost,
+        **_lags("lag", steady.lags_s),
+        **_lags("commit_lag", steady.commit_lags_s),
+        **_lags("full_load_lag", full.lags_s),
+        **single,
+        **exactness.figures(),
+        "messages_resent": sum(sent.resent for sent in stage.sent),
+        **endurance,
+    }
+    if bench.more_points:
+        found |= await _more_points(bench, servers, rate)
+    if bench.peer_rows:
+        found |= await _beside_peers(bench, servers, found)
+    return found
+
+
+async def _full_load(stage: Stage, load: Load) -> tuple[Sent, dict[str, float | None]]:
+    """As fast as it goes, warmed up; and what it cost."""
+    warm = replace(load, rows=max(load.rows // WARM_UP, load.metrics), start_ms=stage.before(load))
+    await stage.send(warm)
+    sent, costs = await stage.send_watched(following(warm, load.rows, load.metrics, load.period_ms))
+    millions = load.rows / MILLION
+    return sent, {
+        "cpu_s_per_million": costs.per("ingest", millions),
+        "server_cpu_s_per_million": costs.per("server", millions),
+        "broker_cpu_s_per_million": costs.per("broker", millions),
+        "generator_cpu_s_per_million": round(sent.cpu_s / millions, 3),
+        "rss_mb": costs.rss_mb,
     }
 
 
-@contextlib.asynccontextmanager
-async def _ingest(home: Path, dsn: str, broker: str, edges: Edges) -> AsyncIterator[psutil.Process]:
-    supervisor = Supervisor(home)
-    child = Child("ingest", vigia_command("ingest", "run", "--home", str(home), "--dsn", dsn, "--broker", broker))
-    try:
-        await supervisor.start(child, lambda: edges.host_online)
-        assert child.process is not None  # noqa: S101 - started
-        yield psutil.Process(child.process.pid)
-    except BenchError as error:
-        words = (supervisor.log_folder / "ingest.log").read_text("utf-8", "replace").strip().splitlines()[-1:]
-        raise BenchError(f"{error}; the last words of ingest: {''.join(words) or 'none'}") from None
-    finally:
-        await supervisor.stop()
+async def _single_metric(stage: Stage, bench: IngestBench) -> dict[str, float | None]:
+    """One metric a message, as fast as it goes."""
+    if not bench.single_messages:
+        return {}
+    before = stage.sent[-1].load
+    period = _period_ms(before, SINGLE_PER_S)
+    warm = following(before, max(bench.single_messages // WARM_UP, 1), 1, period)
+    await stage.send(warm)
+    sent, costs = await stage.send_watched(following(warm, bench.single_messages, 1, period))
+    millions = bench.single_messages / MILLION
+    return {
+        "single_metric_messages_per_s": round(bench.single_messages / sent.seconds),
+        "single_metric_cpu_us_per_message": costs.per("ingest", millions),
+        "single_metric_server_cpu_us_per_message": costs.per("server", millions),
+        "single_metric_broker_cpu_us_per_message": costs.per("broker", millions),
+        "single_metric_generator_cpu_us_per_message": round(sent.cpu_s / millions, 3),
+    }
 
 
-async def _send(bench: IngestBench, edges: Edges, process: psutil.Process) -> tuple[Sent, Sent, dict[str, float]]:
-    """Both loads; what the first cost."""
-    made: list[Batch] = list(batches(bench.load))  # encoding is the gateways' work, which are elsewhere
-    steady: list[Batch] = list(batches(bench.steady))
-    await asyncio.to_thread(edges.birth)
-    before = process.cpu_times()
-    sending = asyncio.create_task(asyncio.to_thread(edges.send, made))
-    rss = 0
-    while not sending.done():
-        rss = max(rss, _rss(process))
-        await asyncio.wait((sending,), timeout=0.1)
-    full = await sending
-    after = process.cpu_times()
-    cpu_s = after.user + after.system - before.user - before.system
-    cost = {"rss_mb": round(rss / MIB, 1), "cpu_s_per_million": round(cpu_s / bench.load.rows * 1_000_000, 2)}
-    pace = STEADY_ROWS_PER_S / bench.load.points
-    return full, await asyncio.to_thread(edges.send, steady, pace), cost
+async def _steady(stage: Stage, seconds: int) -> Sent:
+    """A message for each reading of all points of a machine, 2,000 rows a second."""
+    before = stage.sent[-1].load
+    load = following(before, STEADY_ROWS_PER_S * seconds, before.points, _period_ms(before, STEADY_ROWS_PER_S))
+    return await stage.send(load, load.rows_per_s / load.metrics)
 
 
-def _rss(process: psutil.Process) -> int:
-    try:
-        return int(process.memory_info().rss)
-    except psutil.Error:
-        return 0  # it ended; whoever waits for its acknowledgements says so
+async def _endurance(stage: Stage, bench: IngestBench, full: Sent) -> dict[str, object]:
+    """Minutes at a share of the full rate: whether the process's memory stays what it is."""
+    rate = bench.share * full.load.rows / full.seconds
+    load = following(stage.sent[-1].load, 1, bench.load.metrics, _period_ms(full.load, rate))
+    load = replace(load, rows=int(load.rows_per_s * bench.minutes * 60))
+    sent, costs = await stage.send_watched(load, load.rows_per_s / load.metrics)
+    at_s, mib = (np.array(column) for column in zip(*costs.rss, strict=True))
+    settled = at_s > at_s[-1] / 4  # caches and pools fill up first
+    slope = float(np.polyfit(at_s[settled] / 60, mib[settled], 1)[0])
+    start = float(np.median(mib[settled][: max(1, int(settled.sum()) // 10)]))
+    return {
+        "endurance_minutes": bench.minutes,
+        "endurance_rows_per_s": round(load.rows / sent.seconds),
+        **_lags("endurance_lag", sent.lags_s),
+        "rss_start_mb": round(start, 1),
+        "rss_end_mb": round(float(np.median(mib[-max(1, len(mib) // 10) :])), 1),
+        "rss_slope_mb_per_min": round(slope, 3),
+        "rss_flat": slope <= start * FLAT_PERCENT_A_MINUTE / 100,
+    }
 
 
-def _lags(name: str, sent: Sent) -> dict[str, float]:
-    p50, p95 = np.percentile(np.array(sent.lags_s) * 1000, (50, 95))
+async def _more_points(bench: IngestBench, servers: Servers, rate: float) -> dict[str, object]:
+    """The same load from ten times the edge nodes, in a database of their own."""
+    load = replace(bench.load, edges=bench.load.edges * MORE_POINTS, period_ms=bench.load.period_ms * MORE_POINTS)
+    async with staged(servers, load) as stage:
+        async with stage.ingest():
+            sent, costs = await _full_load(stage, load)
+        exactness: Exactness = await stage.exactness()
+    if exactness.fault is not None:
+        raise BenchError(f"with {load.edges * load.points} points: {exactness.fault}")
+    grown = load.rows / sent.seconds
+    return {
+        "growth_points": load.edges * load.points,
+        "growth_rows_per_s": round(grown),
+        "growth_rate_ratio": round(grown / rate, 3),
+        "growth_cpu_s_per_million": costs["cpu_s_per_million"],
+        "growth_rss_mb": costs["rss_mb"],
+    }
+
+
+async def _beside_peers(bench: IngestBench, servers: Servers, found: dict[str, object]) -> dict[str, object]:
+    """What people do by hand, and how many times as fast this is."""
+    ways = await peers.measure(servers, replace(bench.load, rows=bench.peer_rows, metrics=peers.METRICS))
+    several = max((way.rows_per_s for way in ways if way.metrics > 1), default=0.0)
+    single = max((way.rows_per_s for way in ways if way.metrics == 1), default=0.0)
+    answer: dict[str, object] = {"peers": {way.name: way.figures() for way in ways}}
+    if several:
+        answer["times_best_peer"] = round(float(str(found["rows_per_s"])) / several, 2)
+    if single and "single_metric_messages_per_s" in found:
+        answer["single_metric_times_best_peer"] = round(float(str(found["single_metric_messages_per_s"])) / single, 2)
+    return answer
+
+
+def _period_ms(load: Load, rows_per_s: float) -> int:
+    """How often each point must be read to come to this rate."""
+    return max(1, round(load.edges * load.points * 1_000 / rows_per_s))
+
+
+def _lags(name: str, lags_s: np.ndarray[tuple[int], np.dtype[np.float64]]) -> dict[str, float]:
+    p50, p95 = np.percentile(lags_s * 1_000, (50, 95))
     return {f"{name}_p50_ms": round(float(p50), 1), f"{name}_p95_ms": round(float(p95), 1)}
-
-
-async def _raw_copy(database: Database, load: Load, points: NDArray[np.int32]) -> float:
-    """Rows a second of nothing but COPY, of readings that lie ready and sorted."""
-    every = readings(load)
-    ts = every.ts * 1000 + DAY_US * (1 + int(every.ts[-1] - every.ts[0]) * 1000 // DAY_US)
-    whole = telemetry.Readings(points[every.edge, every.point], ts, every.value, np.zeros(load.rows, np.int16))
-    chunks = [whole.take(np.arange(first, min(first + COPY_ROWS, load.rows))).sorted() for first in range(0, load.rows, COPY_ROWS)]
-    async with database.transaction(STAFF) as tx:
-        await telemetry.Writer().make_room(tx, ts)
-    begun = time.perf_counter()
-    for chunk in chunks:
-        async with database.transaction(STAFF) as tx:
-            await telemetry.copy(tx, chunk)
-    return load.rows / (time.perf_counter() - begun)

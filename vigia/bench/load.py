@@ -1,11 +1,16 @@
-"""What the measurements send: readings of made-up machines as numbered Sparkplug batches. The same seed gives the same bytes."""
+"""What the measurements send: readings of made-up machines as numbered Sparkplug messages. The same load gives the same bytes.
+
+Everything about a message follows from its number, so nothing has to be kept to send it again.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vigia.errors import ConfigError
 from vigia.sparkplug import names
 from vigia.sparkplug.datatypes import DataType
 from vigia.sparkplug.payload import Metric, Payload, encode
@@ -15,13 +20,16 @@ GROUP = "bench"
 DEVICE = "machine"
 EPOCH = 1
 START_MS = 1_767_225_600_000  # 2026-01-01T00:00Z
-SECOND_MS = 1_000
+PERIOD_MS = 10
 MEAN, DEVIATION = 100.0, 5.0
 
+EPOCH_ALIAS, BATCH_ALIAS = 3, 4
 _NODE_ALIAS = {names.EPOCH: 0, names.NEWEST: 1, names.TOMBSTONE: 2}
-_EPOCH_ALIAS, _BATCH_ALIAS, _SERIAL_ALIAS = 3, 4, 5
-_FIRST_POINT_ALIAS = 10
+_SERIAL_ALIAS = 5
+_LONGER_ALIAS = 128  # the first that takes two bytes
 _SEQS = tuple(encode(Payload(seq=seq)) for seq in range(SEQ_MODULUS))
+VALUES = 1 << 16
+EDGE_STRIDE, POINT_STRIDE = 8_191, 131  # primes: points begin in different places of the same values
 
 
 def node_id(edge: int) -> str:
@@ -39,30 +47,67 @@ def point_name(point: int) -> str:
     return f"sensor_{point}"
 
 
+def first_alias(points: int) -> int:
+    """The alias of point 0; those of all points of a machine take the same number of bytes."""
+    return 10 if points <= _LONGER_ALIAS - 10 else _LONGER_ALIAS
+
+
+@lru_cache(maxsize=2)
+def values(seed: int) -> NDArray[np.float64]:
+    """The values that points say, over and over: float64[65536]."""
+    return np.random.default_rng(seed).normal(MEAN, DEVIATION, VALUES)
+
+
 @dataclass(frozen=True)
 class Load:
-    """How much to send. Each edge node has one machine with `points` points, each read once a second; a message holds `metrics` readings.
+    """How much to send. Each edge node has one machine with `points` points; they take turns, a message of `metrics` readings each.
 
-    A load may follow another: `after` so many messages of the same edge nodes, from `start_ms` (milliseconds since 1970 UTC).
+    Each point is read every `period_ms` milliseconds: consecutive readings of a message walk through the points again and again. Time in
+    the data runs like a clock: message after message, all edge nodes together say edges * points readings a period. A load may follow
+    another: `after` so many messages of the same edge nodes, from `start_ms` (milliseconds since 1970 UTC).
+
+    Raises ConfigError when a message holds some points more often than others.
     """
 
     rows: int
     metrics: int = 500
-    edges: int = 100
+    edges: int = 1_000
     points: int = 10
     seed: int = 1
     after: int = 0
     start_ms: int = START_MS
+    period_ms: int = PERIOD_MS
+
+    def __post_init__(self) -> None:
+        if self.metrics > self.points and self.metrics % self.points:
+            raise ConfigError(
+                f"{self.metrics} metrics a message are no multiple of the {self.points} points of a machine: correct --metrics"
+            )
 
     @property
     def messages(self) -> int:
-        """How many there are."""
+        """How many there are; the last may be short."""
         return -(-self.rows // self.metrics)
+
+    @property
+    def steps(self) -> int:
+        """How often a message says each of its points."""
+        return -(-self.metrics // self.points)
+
+    @property
+    def end_ms(self) -> int:
+        """A moment after all readings, of the next message that says no moment twice."""
+        return self.start_ms + (self.messages + self.edges) * self.metrics * self.period_ms // (self.points * self.edges) + self.period_ms
+
+    @property
+    def rows_per_s(self) -> float:
+        """What the clock in the data comes to."""
+        return self.edges * self.points * 1_000 / self.period_ms
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Every reading of a load in the order of sending. `ts` is milliseconds since 1970 UTC."""
+    """Readings in the order of sending. `ts` is milliseconds since 1970 UTC."""
 
     edge: NDArray[np.int64]
     point: NDArray[np.int64]
@@ -84,35 +129,33 @@ class Batch:
         return self.body + _SEQS[seq]  # fields of a protobuf message may be joined
 
 
-def readings(load: Load) -> Columns:
-    """The readings of `load`: the edge nodes take turns, a message each."""
-    message, place = np.divmod(np.arange(load.rows), load.metrics)
+def readings(load: Load, first: int = 0, last: int | None = None) -> Columns:
+    """The readings of `load`, those of messages `first` until `last`."""
+    end = load.rows if last is None else min(last * load.metrics, load.rows)
+    message, place = np.divmod(np.arange(first * load.metrics, end), load.metrics)
     edge = (load.after + message) % load.edges
-    turn = message // load.edges
-    second, point = np.divmod(turn * load.metrics + place, load.points)
-    value = np.random.default_rng(load.seed).normal(MEAN, DEVIATION, load.rows)
-    return Columns(edge, point, load.start_ms + second * SECOND_MS, value)
+    step, point = np.divmod(message // load.edges * load.metrics + place, load.points)
+    ts = load.start_ms + message * load.metrics * load.period_ms // (load.points * load.edges) + place // load.points * load.period_ms
+    return Columns(edge, point, ts, values(load.seed)[(edge * EDGE_STRIDE + point * POINT_STRIDE + step) % VALUES])
 
 
-def following(load: Load, rows: int, metrics: int) -> Load:
+def following(load: Load, rows: int, metrics: int, period_ms: int) -> Load:
     """A load of the same edge nodes after `load`, in messages of another size."""
-    last = int(readings(load).ts.max())
-    return replace(load, rows=rows, metrics=metrics, after=load.after + load.messages, start_ms=last + SECOND_MS)
+    return replace(load, rows=rows, metrics=metrics, after=load.after + load.messages, start_ms=load.end_ms, period_ms=period_ms)
 
 
 def batches(load: Load) -> Iterator[Batch]:
-    """The messages of `load`."""
-    every = readings(load)
+    """The messages of `load`, by the encoder of the gateway: what `wire.write_messages` writes, slowly."""
     for message in range(load.messages):
+        said = readings(load, message, message + 1)
         turn, edge = divmod(load.after + message, load.edges)
-        rows = slice(message * load.metrics, (message + 1) * load.metrics)
-        ts = every.ts[rows].tolist()
+        ts = said.ts.tolist()
         metrics = [
-            Metric(None, _FIRST_POINT_ALIAS + point, at, DataType.DOUBLE, value)
-            for point, at, value in zip(every.point[rows].tolist(), ts, every.value[rows].tolist(), strict=True)
+            Metric(None, first_alias(load.points) + point, at, DataType.DOUBLE, value)
+            for point, at, value in zip(said.point.tolist(), ts, said.value.tolist(), strict=True)
         ]
-        metrics.append(Metric(None, _EPOCH_ALIAS, ts[-1], DataType.INT64, EPOCH))
-        metrics.append(Metric(None, _BATCH_ALIAS, ts[-1], DataType.INT64, turn + 1))
+        metrics.append(Metric(None, EPOCH_ALIAS, ts[-1], DataType.INT64, EPOCH))
+        metrics.append(Metric(None, BATCH_ALIAS, ts[-1], DataType.INT64, turn + 1))
         yield Batch(edge, turn + 1, len(ts), encode(Payload(ts[-1], tuple(metrics))))
 
 
@@ -131,11 +174,11 @@ def device_birth(edge: int, points: int, newest: int) -> bytes:
     """The DBIRTH of the edge node's machine; its seq is 1."""
     own = (
         Metric(names.SERIAL_NUMBER, _SERIAL_ALIAS, START_MS, DataType.STRING, serial_number(edge)),
-        Metric(names.EPOCH, _EPOCH_ALIAS, START_MS, DataType.INT64, EPOCH),
-        Metric(names.BATCH, _BATCH_ALIAS, START_MS, DataType.INT64, newest),
+        Metric(names.EPOCH, EPOCH_ALIAS, START_MS, DataType.INT64, EPOCH),
+        Metric(names.BATCH, BATCH_ALIAS, START_MS, DataType.INT64, newest),
     )
     said = (
-        Metric(point_name(point), _FIRST_POINT_ALIAS + point, START_MS, DataType.DOUBLE, None, properties={names.KIND: "measurement"})
+        Metric(point_name(point), first_alias(points) + point, START_MS, DataType.DOUBLE, None, properties={names.KIND: "measurement"})
         for point in range(points)
     )
     return encode(Payload(START_MS, (*own, *said), seq=1))

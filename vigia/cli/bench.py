@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 
+ROWS = 10_000_000
+
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the made-up readings.")]
 Rows = Annotated[int, typer.Option(min=1, help="Readings to send at full load.")]
+Messages = Annotated[int, typer.Option(min=0, help="Messages of one metric to send at full load; 0 leaves them out.")]
 Metrics = Annotated[int, typer.Option(min=1, max=4_000, help="Readings in a message.")]
 Edges = Annotated[int, typer.Option(min=1, max=10_000, help="Edge nodes that send.")]
 Points = Annotated[int, typer.Option(min=1, max=1_000, help="Points of each edge node's machine.")]
@@ -33,24 +37,36 @@ def decode(seed: Seed = 1, as_json: AsJson = False) -> None:
 
 @app.command()
 def ingest(
-    rows: Rows = 200_000,
+    rows: Rows = ROWS,
     metrics: Metrics = 500,
-    edges: Edges = 100,
+    edges: Edges = 1_000,
     points: Points = 10,
+    period_ms: Annotated[int, typer.Option(min=1, help="Milliseconds between two readings of a point.")] = 10,
+    messages: Messages = 500_000,
+    steady_s: Annotated[int, typer.Option(min=1, help="Seconds at 2,000 readings a second, for the lag.")] = 10,
+    minutes: Annotated[float, typer.Option(min=0, help="Then so many minutes at a share of the full rate, watching the memory.")] = 0.0,
+    at: Annotated[float, typer.Option(min=0.01, max=1, help="That share.")] = 0.5,
+    points_growth: Annotated[bool, typer.Option("--points-growth", help="Again with ten times the edge nodes.")] = False,
+    peers: Annotated[bool, typer.Option("--peers", help="Also what people do by hand; needs pip install vigia[bench].")] = False,
+    peer_rows: Annotated[int, typer.Option(min=100, help="Readings for each of those ways; a tenth of it one by one.")] = 1_000_000,
     seed: Seed = 1,
     home: Home = None,
     dsn: Dsn = None,
     broker: Broker = None,
     as_json: AsJson = False,
 ) -> None:
-    """Edge nodes over a broker through ingest into the database, beside a bare COPY of the same rows; about half a minute.
+    """Edge nodes over a broker through ingest into the database, beside a bare COPY of the same rows; a minute or two.
 
     Everything is made in a temporary folder below the home folder, in a temporary database on the server of --dsn, and removed. Use a
-    broker that serves nothing else.
+    broker that serves nothing else. Exits with 1 when a reading is missing, stored twice or not accounted for.
     """
     from vigia.bench.load import Load
 
-    _show(_ingest(Load(rows, metrics, edges, points, seed), home, dsn, broker), as_json=as_json)
+    load = Load(rows, metrics, edges, points, seed, period_ms=period_ms)
+    extent = Extent(messages, steady_s, minutes, at, more_points=points_growth, peer_rows=peer_rows if peers else 0)
+    found = _ingest(load, extent, Where(home, dsn, broker))
+    _show(found, as_json=as_json)
+    _judge(found)
 
 
 @app.command()
@@ -73,22 +89,51 @@ def query(
 
 
 @app.command("all")
-def every(rows: Rows = 200_000, seed: Seed = 1, home: Home = None, dsn: Dsn = None, broker: Broker = None, as_json: AsJson = False) -> None:
-    """All measurements, one after the other, with their usual load."""
+def every(rows: Rows = ROWS, seed: Seed = 1, home: Home = None, dsn: Dsn = None, broker: Broker = None, as_json: AsJson = False) -> None:
+    """Decoding and ingest, one after the other, with their usual load."""
     from vigia.bench.decode import measure
     from vigia.bench.load import Load
 
     decoded = measure(seed)
-    _show({"decode": decoded, "ingest": _ingest(Load(rows, seed=seed), home, dsn, broker)}, as_json=as_json)
+    found = _ingest(Load(rows, seed=seed), Extent(), Where(home, dsn, broker))
+    _show({"decode": decoded, "ingest": found}, as_json=as_json)
+    _judge(found)
 
 
-def _ingest(load: "Load", home: Path | None, dsn: str | None, broker: str | None) -> dict[str, object]:
+@dataclass(frozen=True)
+class Where:
+    """What the command line says of places."""
+
+    home: Path | None
+    dsn: str | None
+    broker: str | None
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much of the measurement of ingest; see `IngestBench`."""
+
+    single_messages: int = 500_000
+    steady_s: int = 10
+    minutes: float = 0.0
+    share: float = 0.5
+    more_points: bool = False
+    peer_rows: int = 0
+
+
+def _ingest(load: "Load", extent: Extent, where: Where) -> dict[str, object]:
     from vigia.bench.ingest import IngestBench, measure
 
-    settings = load_settings(home=home, dsn=dsn, broker=broker)
+    settings = load_settings(home=where.home, dsn=where.dsn, broker=where.broker)
     certificates = (settings.broker_ca, settings.broker_cert, settings.broker_key)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is stopped and removed, as after Ctrl-C
-    return measure(IngestBench(load, settings.home, settings.dsn, settings.broker, certificates))
+    return measure(IngestBench(load, settings.home, settings.dsn, settings.broker, certificates, **asdict(extent)))
+
+
+def _judge(found: dict[str, object]) -> None:
+    if "fault" in found:
+        sys.stderr.write(f"vigia: not every reading is accounted for: {found['fault']}\n")
+        raise typer.Exit(1)
 
 
 def _show(found: dict[str, object], *, as_json: bool) -> None:

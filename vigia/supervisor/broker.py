@@ -32,7 +32,8 @@ allow_anonymous true
 persistence false
 # Small messages leave at once.
 set_tcp_nodelay true
-max_queued_messages 20000
+# What a slow subscriber may leave waiting; beyond, messages at QoS 0 are dropped, and the edges send them again.
+max_queued_messages 100000
 sys_interval 0
 connection_messages false
 log_dest stderr
