@@ -136,7 +136,11 @@ def broker(tmp_path: Path) -> Iterator[RunningBroker]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say loudly when the production database was left out."""
+    """Give the fault matrix's counts, and say loudly when the production database was left out."""
+    for report in (*terminalreporter.stats.get("passed", []), *terminalreporter.stats.get("failed", [])):
+        for name, value in report.user_properties:
+            if name == "fault matrix":
+                terminalreporter.write_line(value)
     if not os.environ.get(TIMESCALE) and any("timescale" in report.keywords for report in terminalreporter.stats.get("skipped", [])):
         terminalreporter.write_sep("!", f"NOT TESTED ON TIMESCALEDB: set {TIMESCALE}", red=True, bold=True)
 

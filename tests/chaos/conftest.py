@@ -1,0 +1,67 @@
+"""What the fault matrix needs: a database on either profile, a server that may be crashed, and a place where the counts are kept."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from chaos_harness import Account, Server, prepare
+
+from vigia.store import embedded_programs
+from vigia.store.migrate import migrate
+from vigia.supervisor.broker import RunningBroker, running_broker
+
+TIMESCALE_BIN = "VIGIA_TEST_TIMESCALE_BIN"
+TIMESCALE_SETTINGS = {"shared_preload_libraries": "timescaledb", "timescaledb.telemetry_level": "off"}
+PROFILES = ["plain", pytest.param("timescale", marks=pytest.mark.timescale)]
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[RunningBroker]:
+    with running_broker(tmp_path / "broker") as running:
+        yield running
+
+
+@pytest.fixture
+def chaos_dsn(either_dsn: str) -> str:
+    """A database with the small fleet, on each profile; its server is not touched."""
+    prepare(either_dsn)
+    return either_dsn
+
+
+@pytest.fixture(params=PROFILES)
+def make_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Server]:
+    """Makes a server of the test's own, of each profile."""
+    if request.param == "plain":
+        return lambda home: Server(home, {})
+    programs = os.environ.get(TIMESCALE_BIN)
+    if not programs:
+        pytest.skip(f"NOT RUN ON TIMESCALEDB: set {TIMESCALE_BIN} to the folder of a PostgreSQL's programs that has it")
+    monkeypatch.setattr(embedded_programs, "_program_folder", lambda: Path(programs))
+    return lambda home: Server(home, TIMESCALE_SETTINGS)
+
+
+@pytest.fixture
+def own_server(make_server: Callable[[Path], Server], tmp_path: Path) -> Iterator[Server]:
+    """Such a server, running, its database migrated and with the small fleet."""
+    with make_server(tmp_path / "home") as server:
+        asyncio.run(migrate(server.dsn))
+        prepare(server.dsn)
+        yield server
+
+
+@pytest.fixture
+def keep(request: pytest.FixtureRequest) -> Callable[[Account], None]:
+    """Keeps the counts for the summary, then checks them."""
+
+    def kept(account: Account) -> None:
+        profile = "timescale" if "timescale" in request.node.name else "plain"
+        request.node.user_properties.append(("fault matrix", f"{profile}, {account}"))
+        account.check()
+
+    return kept
