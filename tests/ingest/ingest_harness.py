@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import numpy as np
 import psycopg
 
 from vigia.ingest.config import Limits
 from vigia.ingest.inbox import Inbox, Message
+from vigia.ingest.packets import split
 from vigia.ingest.pipeline import Pipeline
 from vigia.ingest.write import Store
 from vigia.sparkplug import names
@@ -145,6 +147,11 @@ class Quiet:
 
     def publish(self, topic: str, payload: bytes) -> None:
         self.published.append((topic, decode(payload)))
+
+    def send(self, packets: bytes) -> None:
+        found = split(np.frombuffer(packets, np.uint8).copy(), len(packets))
+        for topic, topic_size, payload, payload_size, *_ in found.publishes.T.tolist():
+            self.publish(packets[topic : topic + topic_size].decode(), packets[payload : payload + payload_size])
 
     def pause(self) -> None:
         self.paused += 1

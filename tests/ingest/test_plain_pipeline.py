@@ -52,7 +52,7 @@ async def test_json_is_stored_beside_what_a_gateway_says(plain_wire: Line, seede
     assert letters(seeded) == []
     assert plain_wire.host.acknowledged == edge.eseq
     assert plain_wire.host.rebirths == 0
-    assert query(seeded, "select count(*) from telemetry_1m") != [(0,)]
+    assert query(seeded, "select count(*) from rollup_1m") != [(0,)]
 
 
 async def test_the_first_reading_is_its_customers_too(plain_wire: Line, seeded: str) -> None:

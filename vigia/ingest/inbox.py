@@ -4,6 +4,7 @@ Messages travel as they came, many in one block of bytes; only the slow path loo
 """
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
@@ -50,14 +51,15 @@ class Delivery:
         """Memory it takes, columns and objects included."""
         return int(self.data.nbytes) + 4 * int(self.topic_start.nbytes) + _OBJECTS_BYTES
 
+    def topic(self, index: int) -> str:
+        """A message's topic; one that is no UTF-8 shows replacement characters."""
+        topic = self.topic_start[index]
+        return self.data[topic : topic + self.topic_length[index]].tobytes().decode("utf-8", "replace")
+
     def message(self, index: int) -> Message:
-        """One of the messages; a topic that is no UTF-8 shows replacement characters."""
-        topic, payload = self.topic_start[index], self.payload_start[index]
-        return Message(
-            self.data[topic : topic + self.topic_length[index]].tobytes().decode("utf-8", "replace"),
-            self.data[payload : payload + self.payload_length[index]].tobytes(),
-            self.session,
-        )
+        """One of the messages."""
+        payload = self.payload_start[index]
+        return Message(self.topic(index), self.data[payload : payload + self.payload_length[index]].tobytes(), self.session)
 
     def messages(self) -> Iterator[Message]:
         """All of them, in their order."""
@@ -110,6 +112,7 @@ class Inbox:
         self._lock = threading.Condition()
         self._loop = asyncio.get_running_loop()
         self._filled = asyncio.Event()
+        self._plenty = asyncio.Event()
 
     def __len__(self) -> int:
         """Messages that wait."""
@@ -136,11 +139,14 @@ class Inbox:
         delivery = arrived if isinstance(arrived, Delivery) else pack([arrived])
         with self._lock:
             wake = not self._waiting
+            plenty = self._bytes < self._limits.flush_bytes <= self._bytes + delivery.nbytes
             self._waiting.append((time.monotonic(), delivery))
             self._bytes += delivery.nbytes
             self._messages += len(delivery)
         if wake:
             self._loop.call_soon_threadsafe(self._filled.set)
+        if plenty:
+            self._loop.call_soon_threadsafe(self._plenty.set)
         return True
 
     async def wait(self, timeout_s: float) -> bool:
@@ -154,6 +160,15 @@ class Inbox:
                 except TimeoutError:
                     return bool(self._waiting)
         return True
+
+    async def plenty(self, timeout_s: float) -> None:
+        """Wait until as much waits as one transaction may hold, at most `timeout_s`."""
+        if self._bytes < self._limits.flush_bytes:
+            self._plenty.clear()
+            if self._bytes < self._limits.flush_bytes:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(timeout_s):
+                        await self._plenty.wait()
 
     def take(self) -> list[Delivery]:
         """The oldest deliveries, as many as one transaction may hold; at least one if any waits."""

@@ -5,19 +5,25 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import groupby
+from operator import attrgetter
 from typing import Protocol, TypeVar
 
+import numpy as np
 import structlog
 
 from vigia.ingest.births import DeviceTable, table
-from vigia.ingest.commands import acknowledgement, rebirth
+from vigia.ingest.blocks import Block
+from vigia.ingest.commands import acknowledgements, rebirth
 from vigia.ingest.config import Limits
 from vigia.ingest.events import DeviceBirth, DeviceData, DeviceDeath, Event, Letter, NodeBirth, NodeDeath
 from vigia.ingest.heartbeat import newest_of
-from vigia.ingest.inbox import Inbox
-from vigia.ingest.prepare import Preparation
+from vigia.ingest.inbox import Inbox, Message, merge
+from vigia.ingest.ordinary import Ordinary
+from vigia.ingest.plain.devices import Plain
+from vigia.ingest.prepare import Part, Preparation, block_of
 from vigia.ingest.sessions import UNKNOWN_NODE, Sessions
-from vigia.ingest.write import Part, SessionEvent, Store, Written
+from vigia.ingest.write import SessionEvent, Store, Written
+from vigia.sparkplug.columns import NONE
 from vigia.sparkplug.decode import decode_columns
 from vigia.store import refusals
 from vigia.store.ledger import AlreadyCommittedError
@@ -26,6 +32,7 @@ log = structlog.get_logger()
 
 IDLE_S = 0.25  # how often lost messages are looked for while nothing comes
 FIRST_PAUSE_S = 0.05
+LARGE_BYTES = 64 * 1024
 KNOW_EVERY_S = 2.0
 MOST_REMEMBERED = 10_000
 REFUSED = "refused by the database"
@@ -39,6 +46,9 @@ class Outlet(Protocol):
     def publish(self, topic: str, payload: bytes) -> None:
         """Send a command if a broker is there."""
 
+    def send(self, packets: bytes) -> None:
+        """Send ready-made PUBLISH packets if a broker is there."""
+
     def pause(self) -> None:
         """Let the edges keep their data."""
 
@@ -46,16 +56,70 @@ class Outlet(Protocol):
         """Let them send it."""
 
 
-class Pipeline:
-    """The writing side. One task runs `run`; `finish` lets it write what waits and end."""
+class Observer(Protocol):
+    """Who keeps count of what happens; `Watch` is one."""
 
-    def __init__(self, inbox: Inbox, host: Outlet, store: Store, limits: Limits) -> None:
+    def received(self, messages: int, nbytes: int) -> None:
+        """Messages were taken from the queue."""
+
+    def stored(self, rows: int, replayed: int, commit_s: float, lag_s: float | None) -> None:
+        """A commit of so many rows took so long; `lag_s` from its oldest live reading, None without one."""
+
+    def set_aside(self, reason: str, count: int = 1) -> None:
+        """Messages became dead letters."""
+
+    def database_away(self) -> None:
+        """The database does not answer."""
+
+    def database_back(self) -> None:
+        """It does again."""
+
+
+class Unwatched:
+    """An observer that keeps no count."""
+
+    def received(self, messages: int, nbytes: int) -> None:
+        """See `Observer`."""
+
+    def stored(self, rows: int, replayed: int, commit_s: float, lag_s: float | None) -> None:
+        """See `Observer`."""
+
+    def set_aside(self, reason: str, count: int = 1) -> None:
+        """See `Observer`."""
+
+    def database_away(self) -> None:
+        """See `Observer`."""
+
+    def database_back(self) -> None:
+        """See `Observer`."""
+
+
+class Pipeline:
+    """The writing side. One task runs `run`; `finish` lets it write what waits and end.
+
+    While a block is being written, the next is read: `flush` does both and waits for both.
+    """
+
+    def __init__(  # noqa: PLR0913 - its neighbours, and what may be left out
+        self,
+        inbox: Inbox,
+        host: Outlet,
+        store: Store,
+        limits: Limits,
+        *,
+        plain: Plain | None = None,
+        watch: Observer | None = None,
+        shared: bool = False,
+    ) -> None:
         self._inbox = inbox
         self._host = host
         self._store = store
         self._limits = limits
-        self._sessions = Sessions(limits)
+        self._watch: Observer = Unwatched() if watch is None else watch
+        self._sessions = Sessions(limits, plain, shared=shared)
+        self._ordinary = Ordinary(self._sessions, shared=shared)
         self._preparation = Preparation(self._sessions)
+        self._writing: asyncio.Task[int] | None = None
         self._finishing = False
         self._known_at = 0.0
         self._letters: dict[bytes, float] = {}
@@ -64,14 +128,19 @@ class Pipeline:
         """Work until cancelled, or until `finish` and an empty queue."""
         await self.know()
         rows = 0
-        while True:
-            busy = rows >= self._limits.busy_rows and len(self._inbox) > 0
-            if busy:  # larger transactions cost less a row
-                await asyncio.sleep(self._limits.busy_wait_s)
-            waiting = await self._inbox.wait(0.0 if self._finishing else IDLE_S)
-            if self._finishing and not waiting:
-                return
-            rows = await self.flush()
+        try:
+            while True:
+                if rows >= self._limits.busy_rows:
+                    await self._inbox.plenty(0.0 if self._finishing else self._limits.busy_wait_s)  # larger transactions cost less a row
+                waiting = await self._inbox.wait(0.0 if self._finishing else IDLE_S)
+                if self._finishing and not waiting:
+                    await self._settle()
+                    return
+                rows = await self._turn()
+        finally:
+            if self._writing is not None:
+                self._writing.cancel()
+                await asyncio.wait((self._writing,))
 
     def finish(self) -> None:
         """Nothing more will come."""
@@ -84,20 +153,56 @@ class Pipeline:
 
     async def flush(self) -> int:
         """Write what waits now; the number of rows stored."""
-        messages = [message for delivery in self._inbox.take() for message in delivery.messages()]
+        await self._turn()
+        return await self._settle()
+
+    async def _turn(self) -> int:
+        """Read what waits and begin to write it; the number of rows."""
+        rows = 0
+        await self._events(self._sessions.overdue(time.monotonic()))
+        for _, run in groupby(self._inbox.take(), attrgetter("session")):
+            delivery = merge(list(run))
+            self._watch.received(len(delivery), delivery.nbytes)
+            read = self._ordinary.read
+            large = delivery.nbytes >= LARGE_BYTES  # the loop, and with it the write before this one, goes on meanwhile
+            block, others = await asyncio.to_thread(read, delivery) if large else read(delivery)
+            if block is not None:
+                rows += int(block.first[-1])
+                await self._settle()
+                self._writing = asyncio.create_task(self._write_all(block))
+            if len(others):
+                rows += await self._slowly([delivery.message(index) for index in others.tolist()])
+        for edge in self._sessions.rebirths(time.monotonic()):
+            log.info("rebirth requested", group=edge.group_id, node=edge.node_id)
+            self._host.publish(*rebirth(edge))
+        return rows
+
+    async def _settle(self) -> int:
+        """Wait until the block that is being written is; its rows."""
+        writing, self._writing = self._writing, None
+        if writing is None:
+            return 0
+        try:
+            return await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            self._writing = writing
+            raise
+
+    async def _slowly(self, messages: Sequence[Message]) -> int:
+        """What is not ordinary, one message after the other; the number of rows."""
         if time.monotonic() >= self._known_at + KNOW_EVERY_S and not all(self._sessions.knows(message.topic) for message in messages):
             await self.know()
-        events = self._sessions.overdue(time.monotonic())
-        events += self._sessions.take(messages, time.monotonic())
+        return await self._events(self._sessions.take(messages, time.monotonic()))
+
+    async def _events(self, events: Sequence[Event]) -> int:
         rows = 0
+        if events:
+            await self._settle()
         for of_data, run in groupby(events, lambda event: isinstance(event, DeviceData)):
             if of_data:
                 rows += await self._data([event for event in run if isinstance(event, DeviceData)])
             else:
                 await self._other(list(run))
-        for edge in self._sessions.rebirths(time.monotonic()):
-            log.info("rebirth requested", group=edge.group_id, node=edge.node_id)
-            self._host.publish(*rebirth(edge))
         return rows
 
     # ── births, deaths, heartbeats, letters ──
@@ -156,6 +261,8 @@ class Pipeline:
         if fresh:
             log.warning("messages set aside", count=len(fresh), first_topic=fresh[0].message.topic, first_reason=fresh[0].reason)
             await self._persist(self._store.write_letters, fresh)
+            for letter in fresh:
+                self._watch.set_aside(letter.reason)
 
     def _is_fresh(self, letter: Letter) -> bool:
         """Whether this is not the letter of a moment ago again: an edge repeats what is not acknowledged."""
@@ -184,48 +291,57 @@ class Pipeline:
                 parts.append(prepared)
             elif prepared is not None:
                 await self._bury([prepared])
-        rows = 0
-        for chunk in _chunks(parts, self._limits.flush_rows):
-            rows += await self._write(chunk)
-        return rows
+        return await self._write_all(block_of(parts)) if parts else 0
 
     def _prepare(self, event: DeviceData) -> Part | Letter | None:
         try:
-            return self._preparation.prepare(event)
+            prepared = self._preparation.prepare(event)
         except Exception as error:
             log.exception("internal error", topic=event.message.topic)
             return Letter(event.message, FAULTY, f"{type(error).__name__}: {error}")
+        if isinstance(prepared, Part) and prepared.usual:
+            self._ordinary.directory.learn(event.message.topic.encode(), event.node, event.device_id)
+        return prepared
 
-    async def _write(self, parts: Sequence[Part]) -> int:
+    async def _write_all(self, block: Block) -> int:
+        return sum([await self._write(chunk) for chunk in block.chunks(self._limits.flush_rows)])
+
+    async def _write(self, block: Block) -> int:
+        begun = time.monotonic()
         try:
-            written = await self._persist(self._store.write_data, parts)
+            written = await self._persist(self._store.write_data, block)
         except _RefusedError as refused:
-            if len(parts) > 1:
-                middle = len(parts) // 2
-                return await self._write(parts[:middle]) + await self._write(parts[middle:])
-            await self._give_up(parts[0], refused)
+            if len(block) > 1:
+                return sum([await self._write(half) for half in block.halves()])
+            await self._give_up(block, refused)
             return 0
-        for part in parts:
-            part.event.node.rebirths.worked()
+        self._sessions.worked(np.unique(block.edge_node_id).tolist())
         if written.replayed:
             log.info("replay skipped", rows=written.replayed)
         self._acknowledge(written)
+        lag_s = time.time() - block.live_ts / 1e6 if block.live_ts else None
+        self._watch.stored(written.rows, written.replayed, time.monotonic() - begun, lag_s)
+        for letters in block.letters.values():
+            for letter in letters:
+                self._watch.set_aside(letter.reason)
         return written.rows
 
-    async def _give_up(self, part: Part, refused: "_RefusedError") -> None:
+    async def _give_up(self, block: Block, refused: "_RefusedError") -> None:
         """A message that will never be stored: kept as a letter. Its number is explained, unless the fault is ours and may be mended."""
-        letter = Letter(part.event.message, refused.reason, str(refused))
-        if refused.reason != REFUSED or part.batch is None or part.buried is not None:
+        message = block.message(0)
+        letter = Letter(message, refused.reason, str(refused))
+        if refused.reason != REFUSED or block.eseq[0] == NONE or block.buried:
             await self._bury([letter])
             return
-        log.warning("batch refused", topic=part.event.message.topic, reason=str(refused))
-        self._acknowledge(await self._persist(self._store.write_data, [part.in_the_ground(REFUSED, letter)]))
+        log.warning("batch refused", topic=message.topic, reason=str(refused))
+        self._acknowledge(await self._persist(self._store.write_data, block.given_up(REFUSED, letter)))
+        self._watch.set_aside(REFUSED)
 
     def _acknowledge(self, written: Written) -> None:
-        for watermark in written.watermarks:
-            edge = self._sessions.edge(watermark.edge_node_id)
-            if edge is not None:
-                self._host.publish(*acknowledgement(edge, watermark))
+        known = ((self._sessions.edge(watermark.edge_node_id), watermark) for watermark in written.watermarks)
+        told = acknowledgements((edge, watermark) for edge, watermark in known if edge is not None)
+        if told:
+            self._host.send(told)
 
     # ── the database's moods ──
 
@@ -251,6 +367,7 @@ class Pipeline:
                 if away_since is None:
                     away_since = time.monotonic()
                     log.warning("database away", reason=_first_line(error))
+                    self._watch.database_away()
                 elif time.monotonic() - away_since >= self._limits.offline_after_s:
                     self._host.pause()
                 await asyncio.sleep(pause)
@@ -259,6 +376,7 @@ class Pipeline:
                 if away_since is not None:
                     log.info("database back", away_s=round(time.monotonic() - away_since, 1))
                     self._host.resume()
+                    self._watch.database_back()
                 return done
 
 
@@ -273,17 +391,3 @@ class _RefusedError(Exception):
 def _first_line(error: BaseException) -> str:
     cause = error.__cause__ if error.__cause__ is not None else error
     return (str(cause).splitlines() or [type(cause).__name__])[0]
-
-
-def _chunks(parts: Sequence[Part], rows: int) -> Iterator[list[Part]]:
-    """The parts in groups of about `rows` readings, none empty."""
-    group: list[Part] = []
-    size = 0
-    for part in parts:
-        group.append(part)
-        size += len(part.resolved.readings)
-        if size >= rows:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group

@@ -1,19 +1,75 @@
-"""From a data message in its turn to a part that can be written, or why it cannot."""
+"""From a data message in its turn to a part that can be written, or why it cannot: the slow path, a message at a time."""
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+
+import numpy as np
 
 from vigia.ingest import resolve
 from vigia.ingest.births import EARLIEST_MS, LATEST_MS, DeviceTable
+from vigia.ingest.blocks import Block
 from vigia.ingest.events import DeviceData, Letter
 from vigia.ingest.resolve import Numbers, Resolved
 from vigia.ingest.sessions import Node, Sessions
-from vigia.ingest.write import Part, concatenate, explain
+from vigia.sparkplug.columns import NONE
 from vigia.store import telemetry
+from vigia.store.telemetry import Readings
 
 UNNUMBERED = "no batch number"
 UNKNOWN_ALIAS = "alias of no birth"
 METRICS_SET_ASIDE = "metrics set aside"
 MOST_UNRESOLVED = 1_000
+
+
+@dataclass(frozen=True)
+class Part:
+    """A data message ready to be written. `letters` say what of it cannot be; `buried` that none of it can, and why.
+
+    `usual`: its readings came as its device's birth says, so the next message like it may be read with many others at once.
+    """
+
+    event: DeviceData
+    numbers: Numbers
+    resolved: Resolved
+    letters: tuple[Letter, ...] = ()
+    buried: str | None = None
+    usual: bool = False
+
+
+def block_of(parts: Sequence[Part]) -> Block:
+    """The `parts`, at least one, side by side."""
+    numbers = [part.numbers for part in parts]
+    numbered = [number.epoch is not None and number.eseq is not None for number in numbers]
+    return Block(
+        np.array([part.event.node.edge.edge_node_id for part in parts], np.int32),
+        np.array([number.epoch if known else NONE for number, known in zip(numbers, numbered, strict=True)], np.int64),
+        np.array([number.eseq if known else NONE for number, known in zip(numbers, numbered, strict=True)], np.int64),
+        np.cumsum([0, *(len(part.resolved.readings) for part in parts)], dtype=np.int64),
+        concatenate([part.resolved.readings for part in parts]),
+        message=lambda index: parts[index].event.message,
+        live_ts=min((part.resolved.live_ts for part in parts if part.resolved.live_ts), default=0),
+        letters={i: part.letters for i, part in enumerate(parts) if part.letters},
+        buried={i: part.buried for i, part in enumerate(parts) if part.buried is not None},
+    )
+
+
+def concatenate(readings: Sequence[Readings]) -> Readings:
+    """All readings one after the other."""
+    if not readings:
+        return Readings(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0), np.empty(0, np.int16))
+    return Readings(
+        np.concatenate([one.point_id for one in readings]),
+        np.concatenate([one.ts for one in readings]),
+        np.concatenate([one.value for one in readings]),
+        np.concatenate([one.quality for one in readings]),
+    )
+
+
+def explain(faults: Counter[str]) -> str:
+    """The reasons for which metrics were set aside, with how many."""
+    return "; ".join(f"{count} x {reason}" for reason, count in sorted(faults.items()))
 
 
 class Preparation:
@@ -59,7 +115,8 @@ class Preparation:
         if resolved.unknown and not self._is_hopeless(node, numbers):
             self._sessions.ask_rebirth(node)
             return None
-        return Part(event, numbers, resolved, _letters(event, resolved))
+        usual = table is node.tables.get(event.device_id) and not resolved.unknown and not resolved.faults
+        return Part(event, numbers, resolved, _letters(event, resolved), usual=usual)
 
     def _is_hopeless(self, node: Node, numbers: Numbers) -> bool:
         """Whether an unknown alias will stay unknown, as it was under an earlier birth. A foreign node's message does not come again."""

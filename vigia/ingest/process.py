@@ -6,6 +6,7 @@ import structlog
 
 from vigia.analytics import detectors
 from vigia.analytics.kernels import newest, order, rollup
+from vigia.ingest import blocks, ordinary
 from vigia.ingest.broker import Host
 from vigia.ingest.config import IngestConfig
 from vigia.ingest.inbox import Inbox
@@ -39,7 +40,7 @@ async def run(config: IngestConfig) -> None:
 
 def _warm_up() -> None:
     """Compile the kernels before anyone waits for them."""
-    for room in (detectors, columns, newest, order, rollup):
+    for room in (detectors, columns, newest, order, rollup, blocks, ordinary):
         room.warm_up()
 
 

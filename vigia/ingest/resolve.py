@@ -24,7 +24,7 @@ NO_TIME = "no timestamp"
 WRONG_TIME = "timestamp outside 2000..2100"
 WRONG_TYPE = "value does not fit the data type of the birth"
 
-_BITS: Final = {
+INTEGER_BITS: Final = {  # bits, signed
     DataType.INT8: (8, True),
     DataType.INT16: (16, True),
     DataType.INT32: (32, True),
@@ -34,6 +34,8 @@ _BITS: Final = {
     DataType.UINT32: (32, False),
     DataType.UINT64: (64, False),
 }
+KIND_NONE, KIND_FLOAT, KIND_BOOLEAN = range(3)
+"""What numbers of a data type are; of an integer its bits, negative when it is signed."""
 _FLOATS: Final = (DataType.FLOAT, DataType.DOUBLE)
 
 
@@ -48,11 +50,15 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Resolved:
-    """A message's readings. `unknown` are aliases or names of no birth; `faults` count the metrics set aside, by reason."""
+    """A message's readings. `unknown` are aliases or names of no birth; `faults` count the metrics set aside, by reason.
+
+    `live_ts` is the oldest moment, in microseconds since 1970 UTC, of those that are not marked historical; 0 without any.
+    """
 
     readings: Readings
     unknown: tuple[str, ...]
     faults: Counter[str]
+    live_ts: int = 0
 
 
 NO_FAULTS: Final[Counter[str]] = Counter()
@@ -97,7 +103,8 @@ def resolve(columns: Columns, index: int, table: DeviceTable) -> Resolved:
     quality[odd] = telemetry.BAD
     value[np.isinf(value)] = np.nan
     readings = Readings(table.point_id[row][keep], ts[keep] * 1000, value[keep], quality[keep])
-    return Resolved(readings, unknown, +faults)
+    live = readings.ts[~columns.historical[metrics][keep]]
+    return Resolved(readings, unknown, +faults, int(live.min()) if len(live) else 0)
 
 
 def _rows(columns: Columns, metrics: NDArray[np.int64], table: DeviceTable) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -125,9 +132,9 @@ def _values(columns: Columns, metrics: NDArray[np.int64], datatype: NDArray[np.i
         | ((form == Form.BOOLEAN) & (datatype == DataType.BOOLEAN))
     )
     for kind in np.unique(datatype[form == Form.INTEGER]):
-        if int(kind) in _BITS:
+        if int(kind) in INTEGER_BITS:
             of_kind = (form == Form.INTEGER) & (datatype == kind)
-            value[of_kind], fits[of_kind] = _integers(columns.whole[metrics[of_kind]], *_BITS[DataType(int(kind))])
+            value[of_kind], fits[of_kind] = _integers(columns.whole[metrics[of_kind]], *INTEGER_BITS[DataType(int(kind))])
     said = columns.datatype[metrics]
     return value, fits & ((said == 0) | (said == datatype))
 

@@ -1,93 +1,124 @@
-"""The streaming detectors' memory, one an edge node: advanced with the readings, saved in their transaction, kept only if it commits."""
+"""The streaming detectors' memory of all points: advanced with the readings, saved in their transaction, undone if it fails."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vigia.analytics import detectors
 from vigia.analytics.detectors.sign import Sign
+from vigia.analytics.kernels.newest import last_of_each
+from vigia.ingest.points import Points
 from vigia.store import findings, telemetry
 from vigia.store.database import Transaction
 from vigia.store.findings import NewFinding
 from vigia.store.telemetry import Readings
 
 
-@dataclass(frozen=True)
-class PointInfo:
-    """Whose point it is, and what for."""
+class Senders(NamedTuple):
+    """Which edge node sent a reading of which point: columns of the same length."""
 
-    point_id: int
-    name: str
-    kind: str
-    asset_id: int
-    customer_id: int
-
-
-@dataclass(frozen=True)
-class _Memory:
-    """Rows of `state` belong to `point_ids`, which are sorted. `version` None: not saved yet."""
-
-    point_ids: NDArray[np.int32]
-    state: NDArray[np.float64]
-    version: datetime | None
-
-
-_NOTHING = _Memory(np.empty(0, np.int32), detectors.new_state(0), None)
+    point_id: NDArray[np.int32]
+    edge_node_id: NDArray[np.int32]
 
 
 class Scoring:
-    """Scores readings edge by edge. After `score` say how the transaction ended."""
+    """Scores readings. After `score` say how the transaction ended.
 
-    def __init__(self, points: dict[int, PointInfo]) -> None:
+    A snapshot in the database belongs to an edge node and has a version: when another process wrote a newer one, that is loaded first.
+    """
+
+    def __init__(self, points: Points) -> None:
         self._points = points
-        self._memories: dict[int, _Memory] = {}
-        self._advanced: dict[int, _Memory] = {}
+        self._state = detectors.new_state(0)  # a row a point id; what is never touched takes no memory
+        self._edge_of = np.zeros(0, np.int32)  # likewise
+        self._rows_of: dict[int, NDArray[np.int32]] = {}
+        self._versions: dict[int, datetime] = {}
+        self._new_versions: dict[int, datetime] = {}
+        self._undo: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
 
     def committed(self) -> None:
         """What was scored is durable."""
-        self._memories |= self._advanced
-        self._advanced.clear()
+        self._versions |= self._new_versions
+        self._forget()
 
     def failed(self) -> None:
         """The transaction was rolled back, and the memory with it."""
-        self._advanced.clear()
+        for rows, state in reversed(self._undo):
+            self._state[rows] = state
+        self._forget()
 
-    async def score(self, tx: Transaction, readings_of: dict[int, Readings]) -> list[NewFinding]:
-        """The findings that start in the readings of each edge, given by its id. The caller holds the edges' lock."""
-        versions = await findings.versions(tx, readings_of)
-        found: list[NewFinding] = []
-        for edge_node_id, readings in readings_of.items():
-            measured = readings.take(self._is_measurement(readings.point_id) & readings.good)
-            if not len(measured):
-                continue
-            memory = self._memories.get(edge_node_id, _NOTHING)
-            if memory.version != versions.get(edge_node_id):  # another process wrote it, or we have just started
-                memory = await _load(tx, edge_node_id)
-            memory = _with_points(memory, np.unique(measured.point_id))
-            signs = self._advance(memory, measured)
-            version = await findings.save(tx, edge_node_id, memory.point_ids.tolist(), memory.state.tobytes())
-            self._advanced[edge_node_id] = _Memory(memory.point_ids, memory.state, version)
-            found += signs
-        return found
+    def _forget(self) -> None:
+        self._new_versions = {}
+        self._undo.clear()
 
-    def _is_measurement(self, point_id: NDArray[np.int32]) -> NDArray[np.bool_]:
-        each, row = np.unique(point_id, return_inverse=True)
-        wanted = np.array([self._points[int(one)].kind == "measurement" for one in each], np.bool_)
-        return wanted[row]
+    async def score(self, tx: Transaction, readings: Readings, senders: Senders) -> list[NewFinding]:
+        """The findings that start in `readings`, sorted by point and time. The caller holds the locks of the edges of `senders`."""
+        measured = self._points.measurements(readings)
+        if not len(measured):
+            return []
+        points = measured.point_id[last_of_each(measured.point_id)]
+        self._reach(int(points[-1]))
+        self._edge_of[senders.point_id] = senders.edge_node_id
+        edge = self._edge_of[points]
+        order = np.argsort(edge, kind="stable")
+        begin = np.flatnonzero(np.append([True], edge[order][1:] != edge[order][:-1]))
+        edges: list[int] = edge[order][begin].tolist()
+        await self._take_newer(tx, edges)
+        for one, some in zip(edges, np.split(points[order], begin[1:]), strict=True):
+            self._remember(one, some)
+        signs = self._advance(measured)
+        self._new_versions = await self._save(tx, edges)
+        return signs
 
-    def _advance(self, memory: _Memory, readings: Readings) -> list[NewFinding]:
-        readings = readings.sorted()
-        row = np.searchsorted(memory.point_ids, readings.point_id).astype(np.int64)
-        groups = detectors.groups_of(np.array([self._asset(int(one)) for one in memory.point_ids], np.int64))
-        signs = detectors.score(memory.state, detectors.Readings(row, readings.ts, readings.value, groups))
+    def _reach(self, point_id: int) -> None:
+        self._points.reach(point_id)
+        if len(self._state) < len(self._points):
+            self._edge_of = np.zeros(len(self._points), np.int32)
+            grown = detectors.new_state(len(self._points))
+            for rows in self._rows_of.values():
+                grown[rows] = self._state[rows]
+            self._state = grown
+
+    async def _take_newer(self, tx: Transaction, edges: Sequence[int]) -> None:
+        versions = await findings.versions(tx, edges)
+        for edge in edges:
+            if edge in versions and versions[edge] != self._versions.get(edge):
+                await self._load(tx, edge)
+
+    async def _load(self, tx: Transaction, edge: int) -> None:
+        snapshot = await findings.load(tx, edge)
+        if snapshot is None or len(snapshot.state) != len(snapshot.point_ids) * detectors.STATE_WIDTH * 8 or not snapshot.point_ids:
+            return  # none, or one of detectors that remembered something else: they learn anew
+        rows = np.array(snapshot.point_ids, np.int32)
+        self._reach(int(rows.max()))
+        self._remember(edge, rows)
+        self._keep(rows.astype(np.int64))
+        self._state[rows] = np.frombuffer(snapshot.state, np.float64).reshape(-1, detectors.STATE_WIDTH)
+
+    def _remember(self, edge: int, points: NDArray[np.int32]) -> None:
+        known = self._rows_of.get(edge)
+        if known is None:
+            self._rows_of[edge] = np.sort(points)
+        elif len(known) < len(points) or not np.isin(points, known).all():
+            self._rows_of[edge] = np.union1d(known, points).astype(np.int32)
+
+    def _keep(self, rows: NDArray[np.int64]) -> None:
+        self._undo.append((rows, self._state[rows]))
+
+    def _advance(self, readings: Readings) -> list[NewFinding]:
+        given = detectors.Readings(readings.point_id.astype(np.int64), readings.ts, readings.value, self._points.groups)
+        self._keep(detectors.touched(given))
+        signs = detectors.score(self._state, given)
         return [self._finding(sign, int(readings.point_id[sign.reading]), int(readings.ts[sign.reading])) for sign in signs]
 
-    def _asset(self, point_id: int) -> int:
-        # A point of a machine that left long ago is not among those known: a group of its own.
-        info = self._points.get(point_id)
-        return -point_id if info is None else info.asset_id
+    async def _save(self, tx: Transaction, edges: Sequence[int]) -> dict[int, datetime]:
+        rows = [self._rows_of[edge] for edge in edges]
+        every = np.concatenate(rows)
+        lengths = np.array([len(one) for one in rows], np.int32)
+        return await findings.save_all(tx, findings.Memory(np.array(edges, np.int32), lengths, every, self._state[every]))
 
     def _finding(self, sign: Sign, point_id: int, ts: int) -> NewFinding:
         info = self._points[point_id]
@@ -100,19 +131,3 @@ class Scoring:
             score=sign.score,
             why={"point": info.name, **sign.why},
         )
-
-
-async def _load(tx: Transaction, edge_node_id: int) -> _Memory:
-    snapshot = await findings.load(tx, edge_node_id)
-    if snapshot is None or len(snapshot.state) != len(snapshot.point_ids) * detectors.STATE_WIDTH * 8:
-        return _NOTHING  # none, or one of detectors that remembered something else: they learn anew
-    state = np.frombuffer(snapshot.state, np.float64).reshape(-1, detectors.STATE_WIDTH)
-    return _Memory(np.array(snapshot.point_ids, np.int32), state, snapshot.updated_at)
-
-
-def _with_points(memory: _Memory, point_ids: NDArray[np.int32]) -> _Memory:
-    """A copy that has rows for `point_ids` too, to be changed freely."""
-    every = np.union1d(memory.point_ids, point_ids).astype(np.int32)
-    state = detectors.new_state(len(every))
-    state[np.searchsorted(every, memory.point_ids)] = memory.state
-    return _Memory(every, state, memory.version)

@@ -86,11 +86,15 @@ class Node:
 
 
 class Sessions:
-    """All edge nodes. `take` turns messages into events in the order in which they were sent."""
+    """All edge nodes. `take` turns messages into events in the order in which they were sent.
 
-    def __init__(self, limits: Limits, plain: "Plain | None" = None) -> None:
+    `shared`: other workers get a part of the data messages, so what is missing here is no loss, and their order is not known.
+    """
+
+    def __init__(self, limits: Limits, plain: "Plain | None" = None, *, shared: bool = False) -> None:
         self._limits = limits
         self._plain = plain
+        self._shared = shared
         self._nodes: dict[tuple[str, str], Node] = {}
         self._by_id: dict[int, Node] = {}
         self._rebirths: dict[int, Node] = {}
@@ -123,6 +127,25 @@ class Sessions:
         """The registered edge node of that id."""
         node = self._by_id.get(edge_node_id)
         return None if node is None else node.edge
+
+    def is_current(self, node: Node) -> bool:
+        """Whether this still is the session of its edge node."""
+        return self._by_id.get(node.edge.edge_node_id) is node
+
+    def sender(self, topic: str) -> Node | None:
+        """The registered edge node that speaks on a Sparkplug topic."""
+        try:
+            parsed = parse(topic)
+        except SparkplugError:
+            return None
+        return self.find(parsed.group_id, parsed.node_id) if isinstance(parsed, Topic) else None
+
+    def worked(self, edge_node_ids: Iterable[int]) -> None:
+        """Data of these edge nodes was stored."""
+        for edge_node_id in edge_node_ids:
+            node = self._by_id.get(edge_node_id)
+            if node is not None:
+                node.rebirths.worked()
 
     def find(self, group_id: str, node_id: str) -> Node | None:
         """The registered edge node of that group and name."""
@@ -206,6 +229,8 @@ class Sessions:
             if node.numbered or not node.tables:
                 self.ask_rebirth(node)
                 return []
+            return [event]
+        if self._shared:
             return [event]
         _, ready = node.order.offer(seq, event, now)
         return ready

@@ -3,22 +3,24 @@
 Nothing in memory changes before the commit: a transaction that fails can be tried again with the same events.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vigia.ingest import births as ingest_births
-from vigia.ingest.events import DeviceBirth, DeviceData, DeviceDeath, Letter, NodeBirth, NodeData, NodeDeath
+from vigia.ingest.blocks import Block, Numbers
+from vigia.ingest.events import DeviceBirth, DeviceDeath, Letter, NodeBirth, NodeData, NodeDeath
 from vigia.ingest.heartbeat import newest_of, tombstone_of
-from vigia.ingest.resolve import NO_FAULTS, Numbers, Resolved
-from vigia.ingest.scoring import PointInfo, Scoring
+from vigia.ingest.points import PointInfo, Points
+from vigia.ingest.scoring import Scoring, Senders
 from vigia.ingest.states import changes
 from vigia.sparkplug import PayloadError
+from vigia.sparkplug.columns import NONE
 from vigia.sparkplug.session import bd_seq_of
-from vigia.store import births, dead_letters, findings, ledger, telemetry
+from vigia.store import births, dead_letters, findings, ledger
 from vigia.store.changes import announce
 from vigia.store.database import Database, Transaction
 from vigia.store.ledger import Batch, Watermark
@@ -29,29 +31,6 @@ UNKNOWN_DEVICE = "unknown device"
 UNREADABLE_TOMBSTONE = "unreadable tombstone"
 
 SessionEvent = NodeBirth | NodeDeath | NodeData | DeviceBirth | DeviceDeath
-
-
-@dataclass(frozen=True)
-class Part:
-    """A data message ready to be written. `letters` say what of it cannot be; `buried` that none of it can, and why."""
-
-    event: DeviceData
-    numbers: Numbers
-    resolved: Resolved
-    letters: tuple[Letter, ...] = ()
-    buried: str | None = None
-
-    @property
-    def batch(self) -> Batch | None:
-        """Its number, if it has one."""
-        if self.numbers.epoch is None or self.numbers.eseq is None:
-            return None
-        return Batch(self.event.node.edge.edge_node_id, self.numbers.epoch, self.numbers.eseq)
-
-    def in_the_ground(self, reason: str, letter: Letter) -> "Part":
-        """The same message given up: only its letter and its number are written."""
-        nothing = Resolved(concatenate([]), (), NO_FAULTS)
-        return replace(self, resolved=nothing, letters=(letter,), buried=reason)
 
 
 @dataclass
@@ -71,14 +50,17 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._points: dict[int, PointInfo] = {}
+        self._points = Points()
+        self._customer_of: dict[int, int] = {}
         self._scoring = Scoring(self._points)
         self._telemetry = Writer()
 
     async def edge_nodes(self) -> list[births.EdgeNode]:
         """The registered edge nodes."""
         async with self._database.transaction() as tx:
-            return await births.edge_nodes(tx)
+            edges = await births.edge_nodes(tx)
+        self._customer_of = {edge.edge_node_id: edge.customer_id for edge in edges}
+        return edges
 
     async def check(self) -> None:
         """Raises when the database does not answer."""
@@ -145,16 +127,17 @@ class Store:
     def _learn(self, table: ingest_births.DeviceTable) -> None:
         device = table.device
         if device is not None:
-            for point in device.points:
-                self._points[point.point_id] = PointInfo(point.point_id, point.name, point.kind, device.asset_id, device.customer_id)
+            self._points.learn(
+                PointInfo(point.point_id, point.name, point.kind, device.asset_id, device.customer_id) for point in device.points
+            )
 
     # ── readings ──
 
-    async def write_data(self, parts: Sequence[Part]) -> Written:
+    async def write_data(self, block: Block) -> Written:
         """Readings, ledger, findings, state changes and letters in one transaction. Batches already in the ledger are skipped."""
         try:
             async with self._database.transaction() as tx:
-                written = await self._write_data(tx, parts)
+                written = await self._write_data(tx, block)
         except BaseException:
             self._telemetry.failed()
             self._scoring.failed()
@@ -163,49 +146,40 @@ class Store:
         self._scoring.committed()
         return written
 
-    async def _write_data(self, tx: Transaction, parts: Sequence[Part]) -> Written:
-        await ledger.lock(tx, {part.event.node.edge.edge_node_id for part in parts})
-        batches = [part.batch for part in parts]
-        seen = await ledger.accounted(tx, [batch for batch in batches if batch is not None])
-        fresh: list[Part] = []
-        for part, batch in zip(parts, batches, strict=True):
-            if batch is None or batch not in seen:
-                fresh.append(part)
-                if batch is not None:
-                    seen.add(batch)
-        stored = [part for part in fresh if part.buried is None]
-        every = concatenate([part.resolved.readings for part in stored])
-        await self._record_states(tx, every)
-        await self._telemetry.add(tx, every)
-        found = await self._scoring.score(tx, _by_edge(stored))
+    async def _write_data(self, tx: Transaction, block: Block) -> Written:
+        numbers = Numbers(block)
+        edges = np.unique(block.edge_node_id)
+        await ledger.lock(tx, edges)
+        numbers.without(await ledger.known(tx, numbers.ranges()))
+        stored = numbers.fresh.copy()
+        stored[list(block.buried)] = False
+        readings = block.of(stored)
+        ordered = readings.sorted()
+        await self._record_states(tx, ordered)
+        await self._telemetry.add_sorted(tx, ordered)
+        senders = Senders(readings.point_id, np.repeat(block.edge_node_id[stored], block.rows[stored]))
+        found = await self._scoring.score(tx, ordered, senders)
         for finding in found:
             await defer(tx, "finding_to_alarm", finding_id=await findings.add(tx, finding))
-        await ledger.record(tx, {part.batch: len(part.resolved.readings) for part in stored if part.batch is not None})
-        letters = await self._set_aside(tx, fresh)
-        await _advance(tx, stored)
-        for customer_id in {part.event.node.edge.customer_id for part in stored}:
+        letters = await _set_aside(tx, block, numbers.fresh)
+        told = await ledger.enter(tx, numbers.ranges(stored), block.heard(stored))
+        for customer_id in self._customers_of(edges):
             await announce(tx, "telemetry", customer_id)
-        watermarks = await ledger.watermarks(tx, {(batch.edge_node_id, batch.epoch) for batch in batches if batch is not None})
-        replayed = sum(len(part.resolved.readings) for part in parts) - sum(len(part.resolved.readings) for part in fresh)
-        return Written(watermarks, len(every), replayed, len(found), letters)
+        watermarks = [Watermark(*row) for row in zip(told.edge_node_id.tolist(), told.epoch.tolist(), told.eseq.tolist(), strict=True)]
+        others = numbers.epochs() - {(watermark.edge_node_id, watermark.epoch) for watermark in watermarks}
+        watermarks += await ledger.watermarks(tx, others)
+        replayed = int(block.rows[~numbers.fresh].sum())
+        return Written(watermarks, len(ordered), replayed, len(found), letters)
+
+    def _customers_of(self, edges: NDArray[np.int32]) -> set[int]:
+        return {self._customer_of[edge] for edge in edges.tolist() if edge in self._customer_of}
 
     async def _record_states(self, tx: Transaction, readings: Readings) -> None:
-        each = np.unique(readings.point_id)
-        states = np.array([one for one in each.tolist() if self._points[one].kind == "state"], np.int32)
-        if not len(states):
+        of_states = self._points.states(readings)
+        if of_states is None:
             return
-        for change in await changes(tx, readings.take(np.isin(readings.point_id, states))):
+        for change in await changes(tx, of_states):
             await defer(tx, "record_state", asset_id=self._points[change.point_id].asset_id, at=change.at, state=change.state)
-
-    async def _set_aside(self, tx: Transaction, parts: Iterable[Part]) -> int:
-        letters = 0
-        for part in parts:
-            for letter in part.letters:
-                await _add_letter(tx, letter)
-                letters += 1
-            if part.buried is not None and part.batch is not None:
-                await ledger.bury(tx, part.batch, part.batch.eseq, part.buried)
-        return letters
 
     async def write_letters(self, letters: Sequence[Letter]) -> None:
         """Messages of which nothing can be used."""
@@ -214,34 +188,19 @@ class Store:
                 await _add_letter(tx, letter)
 
 
-def concatenate(readings: Sequence[Readings]) -> Readings:
-    """All readings one after the other."""
-    if not readings:
-        return Readings(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0), np.empty(0, np.int16))
-    return Readings(
-        np.concatenate([one.point_id for one in readings]),
-        np.concatenate([one.ts for one in readings]),
-        np.concatenate([one.value for one in readings]),
-        np.concatenate([one.quality for one in readings]),
-    )
-
-
-def _by_edge(parts: Iterable[Part]) -> dict[int, Readings]:
-    grouped: dict[int, list[Readings]] = {}
-    for part in parts:
-        grouped.setdefault(part.event.node.edge.edge_node_id, []).append(part.resolved.readings)
-    return {edge_node_id: concatenate(readings) for edge_node_id, readings in sorted(grouped.items())}
-
-
-async def _advance(tx: Transaction, parts: Sequence[Part]) -> None:
-    newest: dict[int, Batch] = {}
-    for part in parts:
-        batch = part.batch
-        if batch is not None:
-            newest[batch.edge_node_id] = max(newest.get(batch.edge_node_id, batch), batch)
-    for edge_node_id, readings in _by_edge(parts).items():
-        last = telemetry.from_us(int(readings.ts.max())) if len(readings) else None
-        await ledger.advance(tx, edge_node_id, last, newest.get(edge_node_id))
+async def _set_aside(tx: Transaction, block: Block, fresh: NDArray[np.bool_]) -> int:
+    """Keep the letters of what is new, explain the numbers of what is given up; how many letters."""
+    count = 0
+    for index, letters in block.letters.items():
+        if fresh[index]:
+            for letter in letters:
+                await _add_letter(tx, letter)
+                count += 1
+    for index, reason in block.buried.items():
+        if fresh[index] and block.eseq[index] != NONE:
+            batch = Batch(int(block.edge_node_id[index]), int(block.epoch[index]), int(block.eseq[index]))
+            await ledger.bury(tx, batch, batch.eseq, reason)
+    return count
 
 
 async def _node_born(tx: Transaction, event: NodeBirth) -> set[tuple[int, int]]:
@@ -278,8 +237,3 @@ async def _node_said(tx: Transaction, event: NodeData) -> set[tuple[int, int]]:
 
 async def _add_letter(tx: Transaction, letter: Letter) -> None:
     await dead_letters.add(tx, dead_letters.NewDeadLetter(letter.message.topic, letter.reason, letter.detail, letter.message.payload))
-
-
-def explain(faults: Counter[str]) -> str:
-    """The reasons for which metrics were set aside, with how many."""
-    return "; ".join(f"{count} x {reason}" for reason, count in sorted(faults.items()))

@@ -8,9 +8,10 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vigia.analytics.kernels import rollup
-from vigia.store import queries
-from vigia.store.columns import FLOAT8, INT2, INT4, TIMESTAMPTZ, Column, Float8s, Int2s, Int4s, Int8s, Timestamps, copy_binary
+from vigia.analytics.kernels import order, rollup
+from vigia.analytics.kernels.newest import last_of_each
+from vigia.store import queries, rollups
+from vigia.store.columns import copy_telemetry
 from vigia.store.database import Transaction
 
 GOOD, UNCERTAIN, STALE, BAD = 192, 64, 500, 0
@@ -55,12 +56,11 @@ class Readings:
         return Readings(self.point_id[rows], self.ts[rows], self.value[rows], self.quality[rows])
 
     def sorted(self) -> "Readings":
-        """By point, then time, then value; none before any value."""
-        ordered = self.take(np.lexsort((self.ts, self.point_id)))
-        if not np.any((ordered.point_id[1:] == ordered.point_id[:-1]) & (ordered.ts[1:] == ordered.ts[:-1])):
-            return ordered
-        value = np.where(np.isnan(ordered.value), -np.inf, ordered.value)
-        return ordered.take(np.lexsort((ordered.quality, value, ordered.ts, ordered.point_id)))
+        """By point, then time, then value; none before any value. Raises ValueError on a negative point."""
+        if not len(self):
+            return self
+        _, rows = order.by_slot(order.Rows(self.point_id, self.ts, self.value, self.quality), int(self.point_id.max()) + 1)
+        return Readings(rows.slot, rows.ts, rows.value, rows.quality)
 
 
 @dataclass(frozen=True)
@@ -106,13 +106,16 @@ class Writer:
 
     async def add(self, tx: Transaction, readings: Readings) -> None:
         """Store `readings`, merge them into both rollups and the latest values. Nothing here is unique: the caller knows they are new."""
+        await self.add_sorted(tx, readings.sorted())
+
+    async def add_sorted(self, tx: Transaction, readings: Readings) -> None:
+        """As `add`, of readings that come from `Readings.sorted`."""
         if not len(readings):
             return
         await self.make_room(tx, readings.ts)
-        ordered = readings.sorted()
-        await copy(tx, ordered)
-        await _merge_rollups(tx, ordered)
-        await _merge_latest(tx, ordered)
+        await copy(tx, readings)
+        partials = rollup.by_minute(rollup.Readings(readings.point_id, readings.ts, readings.value, readings.good))
+        await rollups.merge(tx, partials, readings.quality[last_of_each(readings.point_id)])
 
     def committed(self) -> None:
         """The transaction of the last `add` is durable."""
@@ -141,43 +144,9 @@ async def copy(tx: Transaction, readings: Readings) -> None:
     Sort them by point and time: large batches are stored in that order, and the better the order the faster they are read.
     """
     await queries.execute(tx, "prepare_telemetry_copy", rows=len(readings))
-    columns = [
-        Column(INT4, readings.point_id),
-        Column(TIMESTAMPTZ, readings.ts),
-        Column(FLOAT8, readings.value),
-        Column(INT2, readings.quality),
-    ]
-    async with tx.cursor() as cursor, cursor.copy(queries.sql("copy_telemetry")) as stream:
-        await stream.write(copy_binary(columns))
-
-
-async def _merge_rollups(tx: Transaction, readings: Readings) -> None:
-    partials = rollup.by_minute(rollup.Readings(readings.point_id, readings.ts, readings.value, readings.good))
-    await queries.execute(
-        tx,
-        "merge_rollups",
-        point_id=Int4s(partials.point_id),
-        bucket=Timestamps(partials.bucket),
-        counted=Int8s(partials.counted),
-        total=Float8s(partials.total),
-        minimum=Float8s(partials.minimum),
-        maximum=Float8s(partials.maximum),
-        last_ts=Timestamps(partials.last_ts),
-        last=Float8s(partials.last),
-        good_mask=Int8s(partials.good_mask),
-    )
-
-
-async def _merge_latest(tx: Transaction, readings: Readings) -> None:
-    newest = readings.take(np.append(readings.point_id[1:] != readings.point_id[:-1], [True]))
-    await queries.execute(
-        tx,
-        "merge_latest",
-        point_id=Int4s(newest.point_id),
-        ts=Timestamps(newest.ts),
-        value=Float8s(newest.value),
-        quality=Int2s(newest.quality),
-    )
+    stream = copy_telemetry(readings.point_id, readings.ts, readings.value, readings.quality)
+    async with tx.cursor() as cursor, cursor.copy(queries.sql("copy_telemetry")) as copying:
+        await copying.write(stream)
 
 
 async def latest(tx: Transaction, point_ids: Collection[int]) -> dict[int, Latest]:

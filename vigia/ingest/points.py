@@ -1,0 +1,87 @@
+"""What ingest knows of each point, by its id: whose it is, and what for."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vigia.analytics.detectors import Groups
+from vigia.store.telemetry import Readings
+
+_ROOM = 1024
+
+
+@dataclass(frozen=True)
+class PointInfo:
+    """Whose point it is, and what for."""
+
+    point_id: int
+    name: str
+    kind: str
+    asset_id: int
+    customer_id: int
+
+
+class Points:
+    """Columns by point id, which are dense: they come from one sequence. Rows of points never met count for nothing.
+
+    `groups`: the points of an asset are a group.
+    """
+
+    def __init__(self) -> None:
+        self._infos: dict[int, PointInfo] = {}
+        self._of_asset: dict[int, set[int]] = {}
+        self._measured = np.zeros(0, np.bool_)
+        self._is_state = np.zeros(0, np.bool_)
+        self.groups = Groups(np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+    def __getitem__(self, point_id: int) -> PointInfo:
+        return self._infos[point_id]
+
+    def __len__(self) -> int:
+        """One more than the greatest id there is a row for."""
+        return len(self._measured)
+
+    def learn(self, infos: Iterable[PointInfo]) -> None:
+        """Take these points, or what is new of them."""
+        changed: set[int] = set()
+        for info in infos:
+            if self._infos.get(info.point_id) == info:
+                continue
+            self.reach(info.point_id)
+            self._infos[info.point_id] = info
+            self._measured[info.point_id] = info.kind == "measurement"
+            self._is_state[info.point_id] = info.kind == "state"
+            self._of_asset.setdefault(info.asset_id, set()).add(info.point_id)
+            changed.add(info.asset_id)
+        for asset_id in changed:
+            ring = np.array(sorted(self._of_asset[asset_id]), np.int64)
+            self.groups.leader[ring] = ring[0]
+            self.groups.peer[ring] = np.roll(ring, -1)
+
+    def reach(self, point_id: int) -> None:
+        """Have a row for it."""
+        old = len(self)
+        if point_id < old:
+            return
+        size = max(_ROOM, 2 * old, point_id + 1)
+        self._measured, self._is_state = _grown(self._measured, size), _grown(self._is_state, size)
+        leader, peer = np.arange(size), np.arange(size)
+        leader[:old], peer[:old] = self.groups
+        self.groups = Groups(leader, peer)
+
+    def measurements(self, readings: Readings) -> Readings:
+        """The good readings of measurements."""
+        return readings.take(self._measured[readings.point_id] & readings.good)
+
+    def states(self, readings: Readings) -> Readings | None:
+        """The readings of state points, None when there are none."""
+        of_states = self._is_state[readings.point_id]
+        return readings.take(of_states) if of_states.any() else None
+
+
+def _grown(flags: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
+    grown = np.zeros(size, np.bool_)
+    grown[: len(flags)] = flags
+    return grown
