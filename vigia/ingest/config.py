@@ -70,10 +70,11 @@ class Limits:
     """What bounds memory, delay and patience."""
 
     queue_bytes: int = 128 * 1024 * 1024  # beyond, nothing is read from the broker until there is room again
-    flush_bytes: int = 8 * 1024 * 1024  # in one transaction
+    flush_bytes: int = 16 * 1024 * 1024  # in one transaction
+    enough_bytes: int = 4 * 1024 * 1024  # under load a transaction waits for so much, or for `busy_wait_s`
     flush_rows: int = 200_000  # likewise
-    busy_rows: int = 5_000  # a transaction this large means load: the next one waits a little to grow
-    busy_wait_s: float = 0.1
+    busy_rows: int = 5_000  # a transaction this large means load: the next one waits to grow
+    busy_wait_s: float = 0.25
     reorder_s: float = 2.0  # how long a missing message may take
     rebirth_pause_s: float = 1.0  # between two requests to the same node; doubles while they bring nothing
     longest_rebirth_pause_s: float = 60.0

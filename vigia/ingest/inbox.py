@@ -139,7 +139,7 @@ class Inbox:
         delivery = arrived if isinstance(arrived, Delivery) else pack([arrived])
         with self._lock:
             wake = not self._waiting
-            plenty = self._bytes < self._limits.flush_bytes <= self._bytes + delivery.nbytes
+            plenty = self._bytes < self._limits.enough_bytes <= self._bytes + delivery.nbytes
             self._waiting.append((time.monotonic(), delivery))
             self._bytes += delivery.nbytes
             self._messages += len(delivery)
@@ -162,10 +162,10 @@ class Inbox:
         return True
 
     async def plenty(self, timeout_s: float) -> None:
-        """Wait until as much waits as one transaction may hold, at most `timeout_s`."""
-        if self._bytes < self._limits.flush_bytes:
+        """Wait until enough waits for a transaction under load, at most `timeout_s`."""
+        if self._bytes < self._limits.enough_bytes:
             self._plenty.clear()
-            if self._bytes < self._limits.flush_bytes:
+            if self._bytes < self._limits.enough_bytes:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(timeout_s):
                         await self._plenty.wait()
