@@ -47,9 +47,9 @@ def make_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture
-def own_server(make_server: Callable[[Path], Server], tmp_path: Path) -> Iterator[Server]:
-    """Such a server, running, its database migrated and with the small fleet."""
-    with make_server(tmp_path / "home") as server:
+def own_server(make_server: Callable[[Path], Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Such a server, running, its database migrated and with the small fleet. Its path is short: a long one changes at each start."""
+    with make_server(tmp_path_factory.mktemp("home")) as server:
         asyncio.run(migrate(server.dsn))
         prepare(server.dsn)
         yield server

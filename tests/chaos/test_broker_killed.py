@@ -15,6 +15,7 @@ BACK_WITHIN_S = 15.0
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.xdist_group("chaos")
 @pytest.mark.parametrize("times", [pytest.param(2, id="short"), pytest.param(20, id="full", marks=pytest.mark.chaos)])
 def test_the_broker_is_stopped_and_killed(
     chaos_dsn: str, broker: RunningBroker, tmp_path: Path, keep: Callable[[Account], None], times: int
