@@ -3,11 +3,13 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "ingest"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from chaos_harness import Account, Server, prepare
@@ -18,6 +20,7 @@ from vigia.supervisor.broker import RunningBroker, running_broker
 
 TIMESCALE_BIN = "VIGIA_TEST_TIMESCALE_BIN"
 TIMESCALE_SETTINGS = {"shared_preload_libraries": "timescaledb", "timescaledb.telemetry_level": "off"}
+NONE: Mapping[str, str] = MappingProxyType({})
 PROFILES = ["plain", pytest.param("timescale", marks=pytest.mark.timescale)]
 
 
@@ -35,19 +38,19 @@ def chaos_dsn(either_dsn: str) -> str:
 
 
 @pytest.fixture(params=PROFILES)
-def make_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Server]:
-    """Makes a server of the test's own, of each profile."""
+def make_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Server]:
+    """Makes a server of the test's own in a home folder, with more settings if need be, of each profile."""
     if request.param == "plain":
-        return lambda home: Server(home, {})
+        return lambda home, settings=NONE: Server(home, {**settings})
     programs = os.environ.get(TIMESCALE_BIN)
     if not programs:
         pytest.skip(f"NOT RUN ON TIMESCALEDB: set {TIMESCALE_BIN} to the folder of a PostgreSQL's programs that has it")
     monkeypatch.setattr(embedded_programs, "_program_folder", lambda: Path(programs))
-    return lambda home: Server(home, TIMESCALE_SETTINGS)
+    return lambda home, settings=NONE: Server(home, {**TIMESCALE_SETTINGS, **settings})
 
 
 @pytest.fixture
-def own_server(make_server: Callable[[Path], Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def own_server(make_server: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Such a server, running, its database migrated and with the small fleet. Its path is short: a long one changes at each start."""
     with make_server(tmp_path_factory.mktemp("home")) as server:
         asyncio.run(migrate(server.dsn))
