@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from vigia.errors import ConfigError
+from vigia.ingest.plain.table import Table
 from vigia.sparkplug.names import HOST_ID
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -83,13 +84,30 @@ class Limits:
     last_flush_s: float = 2.0  # at the stop
     same_letter_s: float = 600.0  # a message that cannot be used and comes again is kept once in so long
     unknown_node_s: float = 60.0  # one letter of an unregistered sender's topic in so long
+    look_every_s: float = 15.0  # how often the watch asks the database what is missing
+    hanging_s: float = 60.0  # messages that wait for so long while nothing happens: the writer hangs
+
+
+@dataclass(frozen=True)
+class WatchConfig:
+    """Where to tell how ingest is, in HTTP; port 0 picks a free one."""
+
+    host: str
+    port: int
 
 
 @dataclass(frozen=True)
 class IngestConfig:
-    """Where to read, where to write. `host_id` is the Sparkplug host application's name, the edges' primary host."""
+    """Where to read, where to write.
+
+    `host_id` is the Sparkplug host application's name, the edges' primary host. `topics` are the plain topics to read; `share` names the
+    group of workers that divide the data messages, None is a single worker; without `watch` nothing is told.
+    """
 
     dsn: str
     broker: BrokerConfig
     host_id: str = HOST_ID
     limits: Limits = field(default_factory=Limits)
+    topics: Table | None = None
+    share: str | None = None
+    watch: WatchConfig | None = None
