@@ -8,29 +8,87 @@ import sys
 from collections.abc import Coroutine
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vigia.cli.databases import at_hand, named
 from vigia.cli.options import AsJson, Broker, Dsn, Home
 from vigia.errors import ConfigError
-from vigia.settings import load_settings
+from vigia.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from vigia.ingest.config import BrokerConfig
 
 app = typer.Typer(no_args_is_help=True)
 
 
+Topics = Annotated[
+    str | None,
+    typer.Option(
+        help='Table of the plain topics to read: a file, "default" for the one that comes with Vigía, "none" for none '
+        "(default default, env VIGIA_INGEST_TOPICS).",
+        show_default=False,
+    ),
+]
+Share = Annotated[
+    str | None,
+    typer.Option(help="Name under which several workers share the data messages (env VIGIA_INGEST_SHARE).", show_default=False),
+]
+WatchHost = Annotated[
+    str | None,
+    typer.Option(help="Address to tell metrics and health on (default 127.0.0.1, env VIGIA_INGEST_WATCH_HOST).", show_default=False),
+]
+WatchPort = Annotated[
+    int | None,
+    typer.Option(
+        help="Port to tell metrics and health on, 0 for a free one; none by default (env VIGIA_INGEST_WATCH_PORT).", show_default=False
+    ),
+]
+
+
 @app.command()
-def run(home: Home = None, dsn: Dsn = None, broker: Broker = None) -> None:
+def run(
+    topics: Topics = None,
+    share: Share = None,
+    watch_host: WatchHost = None,
+    watch_port: WatchPort = None,
+    home: Home = None,
+    dsn: Dsn = None,
+    broker: Broker = None,
+) -> None:
     """Bring what the edges publish to the database until stopped."""
-    from vigia.ingest.config import BrokerConfig, IngestConfig
+    from vigia.ingest.config import IngestConfig, WatchConfig
+    from vigia.ingest.plain.table import load
     from vigia.ingest.process import run as ingest
 
-    settings = load_settings(home=home, dsn=dsn, broker=broker)
+    settings = load_settings(
+        home=home,
+        dsn=dsn,
+        broker=broker,
+        ingest_topics=topics,
+        ingest_share=share,
+        ingest_watch_host=watch_host,
+        ingest_watch_port=watch_port,
+    )
+    port = settings.ingest_watch_port
+    config = IngestConfig(
+        dsn=named(settings),
+        broker=_broker(settings),
+        topics=None if settings.ingest_topics == "none" else load(settings.ingest_topics),
+        share=settings.ingest_share,
+        watch=None if port is None else WatchConfig(settings.ingest_watch_host, port),
+    )
+    asyncio.run(_until_stopped(ingest(config)))
+
+
+def _broker(settings: Settings) -> "BrokerConfig":
+    """The broker given. Raises ConfigError when there is none."""
+    from vigia.ingest.config import BrokerConfig
+
     if settings.broker is None:
         raise ConfigError("No broker is named: give --broker (VIGIA_BROKER); `vigia demo` starts one by itself.")
-    where = BrokerConfig.from_url(settings.broker, settings.broker_ca, settings.broker_cert, settings.broker_key)
-    asyncio.run(_until_stopped(ingest(IngestConfig(named(settings), where))))
+    return BrokerConfig.from_url(settings.broker, settings.broker_ca, settings.broker_cert, settings.broker_key)
 
 
 @app.command("dead-letters")

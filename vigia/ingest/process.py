@@ -1,6 +1,9 @@
-"""The process: a broker's session and a pipeline, side by side until it is told to stop."""
+"""The process: a broker's session, a pipeline and the watch over both, side by side until it is told to stop."""
 
 import asyncio
+import contextlib
+import functools
+from collections.abc import Callable, Coroutine
 
 import structlog
 
@@ -11,6 +14,8 @@ from vigia.ingest.broker import Host
 from vigia.ingest.config import IngestConfig
 from vigia.ingest.inbox import Inbox
 from vigia.ingest.pipeline import Pipeline
+from vigia.ingest.plain.devices import Plain
+from vigia.ingest.watch import Watch, told
 from vigia.ingest.write import Store
 from vigia.store import columns
 from vigia.store.database import Database
@@ -25,15 +30,20 @@ async def run(config: IngestConfig) -> None:
 
     Raises DatabaseUnavailableError or BrokerUnavailableError when there is none at the start; later it waits for them.
     """
-    async with Database(config.dsn, "vigia_service", max_size=2) as database:
+    plain = None if config.topics is None else Plain(config.topics)
+    async with Database(config.dsn, "vigia_service", max_size=3) as database, contextlib.AsyncExitStack() as exits:
         inbox = Inbox(config.limits)
-        host = Host(config.broker, config.host_id, inbox)
+        host = Host(config.broker, config.host_id, inbox, share=config.share, topics=[] if plain is None else plain.filters)
+        watch = None if config.watch is None else Watch(inbox, config.limits, lambda: host._link is not None)  # noqa: SLF001 - until it tells
+        if watch is not None and config.watch is not None:
+            await exits.enter_async_context(told(watch, config.watch))
         store = Store(database)
         await store.check()
         await asyncio.to_thread(_warm_up)
         await host.connect()
         try:
-            await _work(config, host, Pipeline(inbox, host, store, config.limits))
+            pipeline = Pipeline(inbox, host, store, config.limits, plain=plain, watch=watch, shared=config.share is not None)
+            await _work(config, host, pipeline, None if watch is None else functools.partial(watch.look, database))
         finally:
             await host.leave()
 
@@ -44,14 +54,17 @@ def _warm_up() -> None:
         room.warm_up()
 
 
-async def _work(config: IngestConfig, host: Host, pipeline: Pipeline) -> None:
+async def _work(config: IngestConfig, host: Host, pipeline: Pipeline, look: Callable[[], Coroutine[None, None, None]] | None) -> None:
     async with asyncio.TaskGroup() as tasks:
         broker = tasks.create_task(host.run(), name="broker")
         writer = tasks.create_task(pipeline.run(), name="writer")
+        looker = None if look is None else tasks.create_task(look(), name="watch")
         try:
             await asyncio.wait((broker, writer), return_when=asyncio.FIRST_COMPLETED)
         finally:
             broker.cancel()
+            if looker is not None:
+                looker.cancel()
             await asyncio.wait((broker,), timeout=LEAVE_S)
             pipeline.finish()
             await asyncio.wait((writer,), timeout=config.limits.last_flush_s)
