@@ -13,19 +13,22 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import paho.mqtt.client as mqtt
 import psutil
 import psycopg
 from numpy.typing import NDArray
+from paho.mqtt.enums import CallbackAPIVersion
 from psycopg.conninfo import conninfo_to_dict
 
 from vigia.edge.sources.replay.recording import READ_POINTS
+from vigia.ingest.inbox import Message
 from vigia.store import fleet
 from vigia.store.database import Caller, Database
 from vigia.store.embedded import EmbeddedPostgres
@@ -230,6 +233,28 @@ class Gateway:
     def _write(self, entry: dict[str, object]) -> None:
         with (self._folder / "logbook.jsonl").open("a") as file:
             file.write(json.dumps(entry) + "\n")
+
+
+class Wire:
+    """Publishes messages that a test has made, in their order."""
+
+    def __init__(self, port: int) -> None:
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
+        self._port = port
+
+    def __enter__(self) -> Self:
+        self._client.connect("127.0.0.1", self._port)
+        self._client.loop_start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def send(self, messages: Iterable[Message]) -> None:
+        """Returns when the broker has them."""
+        for sent in [self._client.publish(message.topic, message.payload, qos=1) for message in messages]:
+            sent.wait_for_publish(PATIENCE_S)
 
 
 class Watch:
