@@ -1,15 +1,25 @@
-"""`vigia ingest dead-letters`: what could not be used, why, and what one of each kind looks like."""
+"""`vigia ingest dead-letters`: what could not be used, why, what one of each kind looks like; and published once more."""
 
 import asyncio
 import json
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import paho.mqtt.client as mqtt
+import psycopg
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
+from vigia.ingest.config import BrokerConfig
+from vigia.ingest.replay import Publisher, Replayed, replay
 from vigia.store import dead_letters
 from vigia.store.database import Database
-from vigia.store.dead_letters import NewDeadLetter
+from vigia.store.dead_letters import KEPT_BYTES, NewDeadLetter
+from vigia.supervisor.broker import RunningBroker, running_broker
 
 
 def vigia(*arguments: str) -> str:
@@ -48,3 +58,120 @@ def test_letters_of_one_reason_are_shown(buried: str) -> None:
     assert [(count["reason"], count["count"]) for count in said["counts"]] == [("misfit", 2)]
     assert [(letter["topic"], letter["complete"]) for letter in said["dead_letters"]] == [("a/new", True), ("a/old", True)]
     assert vigia("ingest", "dead-letters", "--reason", "none", "--dsn", buried) == "No dead letters.\n"
+
+
+# ── published once more ──
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[RunningBroker]:
+    with running_broker(tmp_path / "broker", "mosquitto") as running:
+        yield running
+
+
+@pytest.fixture
+def heard(broker: RunningBroker) -> Iterator[list[tuple[str, bytes]]]:
+    """What is published below a/, as a subscriber hears it."""
+    told: list[tuple[str, bytes]] = []
+    ready = threading.Event()
+    client = mqtt.Client(CallbackAPIVersion.VERSION2)
+    client.on_connect = lambda client, *_: client.subscribe("a/#", 1)
+    client.on_subscribe = lambda *_: ready.set()
+    client.on_message = lambda _client, _data, message: told.append((message.topic, bytes(message.payload)))
+    client.connect("127.0.0.1", broker.port)
+    client.loop_start()
+    assert ready.wait(10)
+    yield told
+    client.disconnect()
+    client.loop_stop()
+
+
+def an_hour_older(dsn: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.execute("update vigia.dead_letter set received_at = received_at - interval '1 hour'")
+
+
+def bury(dsn: str, *letters: tuple[str, str, bytes]) -> list[int]:
+    async def add() -> list[int]:
+        async with Database(dsn, "vigia_service", max_size=1) as database, database.transaction() as tx:
+            for topic, reason, payload in letters:
+                await dead_letters.add(tx, NewDeadLetter(topic, reason, "what to do", payload))
+            return await dead_letters.ids(tx)
+
+    return asyncio.run(add())
+
+
+def kept(dsn: str) -> list[int]:
+    return bury(dsn)
+
+
+def published(dsn: str, broker: RunningBroker, *options: str) -> dict[str, list[object]]:
+    said: dict[str, list[object]] = json.loads(
+        vigia("ingest", "dead-letters", "replay", "--json", "--dsn", dsn, "--broker", broker.url, *options)
+    )
+    return said
+
+
+def test_letters_are_published_again_and_taken(dsn: str, broker: RunningBroker, heard: list[tuple[str, bytes]]) -> None:
+    first, second, third = bury(dsn, ("a/1", "misfit", b"one"), ("a/2", "undated", b"\0\xff"), ("a/3", "misfit", b"three"))
+    an_hour_older(dsn)
+    assert published(dsn, broker, "--reason", "misfit", "--limit", "1") == {"published": [first], "left": []}
+    assert published(dsn, broker, "--id", str(second), "--id", "999") == {"published": [second], "left": []}
+    assert published(dsn, broker, "--reason", "none") == {"published": [], "left": []}
+    said = vigia("ingest", "dead-letters", "replay", "--dsn", dsn, "--broker", broker.url)
+    assert said == "1 published, 0 kept.\n"
+    assert heard == [("a/1", b"one"), ("a/2", b"\0\xff"), ("a/3", b"three")]
+    assert kept(dsn) == []
+    assert third > second
+
+
+def test_what_would_be_lost_is_kept(dsn: str, broker: RunningBroker, heard: list[tuple[str, bytes]]) -> None:
+    bury(
+        dsn,
+        ("b/1", "misfit", b"x"),
+        ("a/cut", "misfit", bytes(KEPT_BYTES + 1)),
+        ("spBv1.0/a/DDATA/b/c", "misfit", b"x"),
+        ("a/+", "odd", b""),
+    )
+    an_hour_older(dsn)
+    ids = bury(dsn, ("a/fresh", "misfit", b"x"))
+    said = vigia("ingest", "dead-letters", "replay", "--dsn", dsn, "--broker", broker.url).splitlines()
+    assert [line.partition("kept: ")[2].split(":")[0] for line in said[:-1]] == [
+        "nobody subscribes to its topic",
+        "only its beginning is kept",
+        "a Sparkplug message belongs to its session",
+        "it cannot be published (Publish topic cannot contain wildcards.)",
+        "it was set aside less than 10 minutes ago",
+    ]
+    assert said[-1] == "0 published, 5 kept."
+    assert kept(dsn) == ids
+    assert heard == []
+
+
+def test_two_at_once_publish_each_letter_once(dsn: str, broker: RunningBroker, heard: list[tuple[str, bytes]]) -> None:
+    ids = bury(dsn, *((f"a/{i}", "misfit", b"x") for i in range(50)))
+    now = datetime.now(UTC) + timedelta(hours=1)
+
+    async def both() -> list[Replayed]:
+        where = BrokerConfig.from_url(broker.url)
+        async with Database(dsn, "vigia_service", max_size=2) as database, Publisher(where) as one, Publisher(where) as two:
+            return list(await asyncio.gather(replay(database, one, ids, now), replay(database, two, ids, now)))
+
+    done = asyncio.run(both())
+    assert sorted(one for each in done for one in each.published) == ids
+    assert sorted(topic for topic, _ in heard) == sorted(f"a/{i}" for i in range(50))
+    assert kept(dsn) == []
+
+
+def refused(*arguments: str) -> str:
+    done = subprocess.run([sys.executable, "-m", "vigia", *arguments], capture_output=True, text=True, check=False, timeout=100)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.strip().splitlines()) == 1
+    return done.stderr
+
+
+def test_what_cannot_be_done_is_a_sentence(buried: str) -> None:
+    assert "127.0.0.1:1" in refused("ingest", "dead-letters", "replay", "--dsn", buried, "--broker", "mqtt://127.0.0.1:1")
+    assert "--broker" in refused("ingest", "dead-letters", "replay", "--dsn", buried)
+    assert "behind the command" in refused("ingest", "dead-letters", "--reason", "x", "replay", "--dsn", buried)
+    assert len(kept(buried)) == 3

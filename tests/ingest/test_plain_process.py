@@ -117,3 +117,40 @@ def test_a_bad_option_is_a_sentence(options: list[str], said: str) -> None:
 def ingest(*options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "vigia", "ingest", "run", "--dsn", "postgresql://127.0.0.1:1/none", "--broker", "mqtt://127.0.0.1:1"]
     return subprocess.run([*command, *options], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_letter_is_replayed_when_its_cause_is_mended(worker: Worker, broker: RunningBroker, seeded: str, tmp_path: Path) -> None:
+    table = tmp_path / "topics.toml"
+    keys = {"filter": "plant/+/now", "node_id": "acme-two", "device": "{2}", "time": "at", "time_unit": "s", "values": "is"}
+    worker.options = ["--topics", str(table)]
+    table.write_text(entry(**keys))
+    worker.start_ready()
+    publish(broker, "plant/R2/now", json.dumps({"at": 1767225600, "is": {"pump": "ON"}}))
+    wait_for(lambda: len(letters(seeded)) == 1)
+    first = kept(seeded)
+    assert worker.stop() == 0
+    for mended in (False, True):
+        if mended:
+            table.write_text(entry(**keys, words={"ON": 1}))
+        query(seeded, "update dead_letter set received_at = received_at - interval '1 hour' returning 1")
+        worker.start_ready()
+        assert replay(seeded, broker) == "1 published, 0 kept.\n"
+        if not mended:  # refused again, it is a new letter
+            wait_for(lambda: kept(seeded) not in ([], first))
+            assert len(kept(seeded)) == 1
+            assert worker.stop() == 0
+    wait_for(lambda: rows(seeded) == 1)
+    assert query(seeded, FOUND) == [("R2", "pump", 1767225600000, 1.0)]
+    assert worker.stop() == 0
+    assert kept(seeded) == []
+
+
+def kept(dsn: str) -> list[tuple[object, ...]]:
+    return query(dsn, "select dead_letter_id from dead_letter")
+
+
+def replay(dsn: str, broker: RunningBroker) -> str:
+    command = [sys.executable, "-m", "vigia", "ingest", "dead-letters", "replay", "--dsn", dsn, "--broker", broker.url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Coroutine
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -91,8 +91,13 @@ def _broker(settings: Settings) -> "BrokerConfig":
     return BrokerConfig.from_url(settings.broker, settings.broker_ca, settings.broker_cert, settings.broker_key)
 
 
-@app.command("dead-letters")
+letters = typer.Typer()
+app.add_typer(letters, name="dead-letters")
+
+
+@letters.callback(invoke_without_command=True)
 def dead_letters(
+    context: typer.Context,
     limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
     reason: Annotated[str | None, typer.Option(help="Only those of this reason.", show_default=False)] = None,
     sample: Annotated[bool, typer.Option("--sample", help="Show the newest of each reason instead, with how its payload begins.")] = False,
@@ -101,6 +106,11 @@ def dead_letters(
     dsn: Dsn = None,
 ) -> None:
     """List messages that could not be used, with their reasons."""
+    if context.invoked_subcommand is not None:
+        sources = [context.get_parameter_source(name) for name in context.params]
+        if any(source is not None and source.name == "COMMANDLINE" for source in sources):
+            raise ConfigError(f"Options belong behind the command: vigia ingest dead-letters {context.invoked_subcommand} OPTIONS.")
+        return
     from vigia.store import dead_letters as store
     from vigia.store.database import Database
 
@@ -128,6 +138,40 @@ def dead_letters(
             sys.stdout.write(f"  {_readable(letter.payload)}{'' if len(letter.payload) == letter.size else ' ...'}\n")
     if not letters:
         sys.stdout.write("No dead letters.\n")
+
+
+@letters.command("replay")
+def replay_dead_letters(
+    reason: Annotated[str | None, typer.Option(help="Only those of this reason.", show_default=False)] = None,
+    ids: Annotated[list[int] | None, typer.Option("--id", help="Only this one; may be given again.", show_default=False)] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="How many, oldest first; all by default.", show_default=False)] = None,
+    as_json: AsJson = False,
+    home: Home = None,
+    dsn: Dsn = None,
+    broker: Broker = None,
+) -> None:
+    """Publish plain messages that could not be used once more, oldest first, when the cause is mended."""
+    from vigia.ingest.replay import Publisher, Replayed, replay
+    from vigia.store import dead_letters as store
+    from vigia.store.database import Database
+
+    settings = load_settings(home=home, dsn=dsn, broker=broker)
+    where = _broker(settings)
+
+    async def work(address: str) -> Replayed:
+        async with Database(address, "vigia_service", max_size=1) as database, Publisher(where) as publisher:
+            async with database.transaction() as tx:
+                wanted = await store.ids(tx, reason, ids or None)
+            return await replay(database, publisher, wanted[:limit], datetime.now(UTC))
+
+    with at_hand(settings) as address:
+        done = asyncio.run(work(address))
+    if as_json:
+        _print_json(asdict(done))
+        return
+    for left in done.left:
+        sys.stdout.write(f"{left.dead_letter_id}  {left.topic}  kept: {left.why}\n")
+    sys.stdout.write(f"{len(done.published)} published, {len(done.left)} kept.\n")
 
 
 def _readable(payload: bytes) -> str:
