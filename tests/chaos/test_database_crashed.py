@@ -106,7 +106,6 @@ def drain_rate(one: Plant, before: int) -> float:
 
 
 @pytest.mark.timeout(2400)
-@pytest.mark.xdist_group("chaos")
 @pytest.mark.parametrize(("times", "away_s"), [pytest.param(0, 3, id="short"), pytest.param(10, 600, id="full", marks=pytest.mark.chaos)])
 def test_the_database_crashes_and_stays_away(  # noqa: PLR0913, PLR0917 - fixtures
     own_server: Server, broker: RunningBroker, tmp_path: Path, keep: Callable[[Account], None], times: int, away_s: int

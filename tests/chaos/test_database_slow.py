@@ -15,8 +15,7 @@ STATEMENT_S = 0.5
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.xdist_group("chaos")
-@pytest.mark.parametrize("slow_s", [pytest.param(4, id="short"), pytest.param(120, id="full", marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("slow_s", [pytest.param(3, id="short"), pytest.param(120, id="full", marks=pytest.mark.chaos)])
 def test_a_slow_database_bounds_what_waits_and_loses_nothing(
     chaos_dsn: str, broker: RunningBroker, tmp_path: Path, keep: Callable[[Account], None], slow_s: int
 ) -> None:

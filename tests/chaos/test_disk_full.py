@@ -100,7 +100,6 @@ def started(server: Server) -> bool:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.xdist_group("chaos")
 @pytest.mark.parametrize("full_s", [pytest.param(3, id="short"), pytest.param(120, id="full", marks=pytest.mark.chaos)])
 def test_a_full_disk_is_told_and_loses_nothing(  # noqa: PLR0913, PLR0917 - fixtures
     make_server: Callable[..., Server], disk: Path, broker: RunningBroker, tmp_path: Path, keep: Callable[[Account], None], full_s: int

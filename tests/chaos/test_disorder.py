@@ -130,7 +130,6 @@ SIZES = pytest.mark.parametrize("steps_a_day", [pytest.param(30, id="short"), py
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.xdist_group("chaos")
 @SIZES
 def test_doubled_shuffled_and_late_leave_what_order_leaves(
     chaos_dsn: str, broker: RunningBroker, tmp_path: Path, keep: Callable[[Account], None], steps_a_day: int
@@ -162,7 +161,6 @@ def test_doubled_shuffled_and_late_leave_what_order_leaves(
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.xdist_group("chaos")
 @SIZES
 @pytest.mark.xfail(strict=True, reason="a state's late first reading does not move the beginning of what was written down for it")
 def test_uptime_is_what_it_is_in_order(chaos_dsn: str, broker: RunningBroker, tmp_path: Path, steps_a_day: int) -> None:

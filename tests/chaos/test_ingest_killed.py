@@ -14,7 +14,6 @@ SEED = 3
 
 
 @pytest.mark.timeout(5400)
-@pytest.mark.xdist_group("chaos")
 @pytest.mark.parametrize("times", [pytest.param(2, id="short"), pytest.param(200, id="full", marks=pytest.mark.chaos)])
 def test_ingest_is_killed_at_random_moments(
     chaos_dsn: str, broker: RunningBroker, tmp_path: Path, keep: Callable[[Account], None], times: int

@@ -54,7 +54,6 @@ def odd(edge: Edge, number: int, value: float) -> Message:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.xdist_group("chaos")
 @pytest.mark.parametrize("rounds", [pytest.param(5, id="short"), pytest.param(500, id="full", marks=pytest.mark.chaos)])
 def test_poison_is_set_aside_with_its_reason_and_spoils_nothing(
     either_dsn: str, broker: RunningBroker, tmp_path: Path, keep: Callable[[Account], None], rounds: int
@@ -94,7 +93,6 @@ def test_poison_is_set_aside_with_its_reason_and_spoils_nothing(
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.xdist_group("chaos")
 @pytest.mark.xfail(strict=True, reason="a reading with neither alias nor readable name is dropped without a word")
 def test_a_reading_whose_name_is_no_text_is_set_aside(either_dsn: str, broker: RunningBroker, tmp_path: Path) -> None:
     prepare(either_dsn, nodes=POISONER + 1)
