@@ -242,9 +242,13 @@ def test_without_a_database_it_is_not_ready(own_server: EmbeddedPostgres, broker
         publish(broker, *edge.born())
         own_server.stop()
         publish(broker, edge.data("R1", 1))
-        wait_for(lambda: worker.get("/ready") in [(503, "the database is away\n"), (503, "the broker is away\n")])
-        wait_for(lambda: worker.metric("vigia_ingest_database_reachable") == 0)
+        wait_for(lambda: worker.get("/ready") == (503, "the database is away\n"))
+        assert worker.metric("vigia_ingest_database_reachable") == 0
+        wait_for(lambda: worker.metric("vigia_ingest_broker_connected") == 0)  # left, so that edges keep their data
+        assert worker.get("/ready") == (503, "the database is away\n")
         assert worker.get("/live")[0] == 200
+        own_server.start()
+        wait_for(lambda: worker.get("/ready") == (200, "ok\n"))
     finally:
         worker.kill()
 

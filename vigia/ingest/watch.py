@@ -125,10 +125,10 @@ class Watch:
                 return HTTPStatus.OK, METRICS, generate_latest(self.registry)
             case "/live" if self.hanging:
                 return _said(HTTPStatus.SERVICE_UNAVAILABLE, "the writer hangs")
+            case "/ready" if not self.database_there:  # the cause, when the broker was left because of it
+                return _said(HTTPStatus.SERVICE_UNAVAILABLE, "the database is away")
             case "/ready" if not self._connected():
                 return _said(HTTPStatus.SERVICE_UNAVAILABLE, "the broker is away")
-            case "/ready" if not self.database_there:
-                return _said(HTTPStatus.SERVICE_UNAVAILABLE, "the database is away")
             case "/live" | "/ready":
                 return _said(HTTPStatus.OK, "ok")
             case _:
