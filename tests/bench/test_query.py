@@ -2,20 +2,15 @@
 
 from pathlib import Path
 
-import psycopg
+from bench_harness import check_nothing_stays, databases
 
 from vigia.bench.query import QueryBench, Week, measure
-
-
-def databases(dsn: str) -> set[str]:
-    with psycopg.connect(dsn) as connection:
-        return {name for (name,) in connection.execute("select datname from pg_database").fetchall()}
 
 
 def test_a_small_week_is_measured_for_staff_and_for_the_customer(either_dsn: str, tmp_path: Path) -> None:
     before = databases(either_dsn)
     found = measure(QueryBench(tmp_path / "home", either_dsn, rows=100_000, repetitions=2))
-    assert databases(either_dsn) == before
+    check_nothing_stays(either_dsn, before)
     assert not (tmp_path / "home").exists()
     expected = {
         "one_point_7d_1000px": 7 * 24 * 60,

@@ -1,9 +1,9 @@
 """The map of all commands answers at once, and costs none of the libraries that the commands need."""
 
 import json
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 import typer
@@ -24,12 +24,17 @@ def commands() -> list[list[str]]:
     return below(typer.main.get_command(cli.app), [])
 
 
+def cpu_s_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_help_names_every_group_within_a_second() -> None:
     fastest = float("inf")
-    for _ in range(3):  # the best of three: this is about us, not about what else the machine does
-        begun = time.monotonic()
+    for _ in range(3):  # the best of three, in time of the processor: this is about us, not about what else the machine does
+        begun = cpu_s_of_children()
         done = subprocess.run([sys.executable, "-m", "vigia", "--help"], capture_output=True, text=True, check=True)
-        fastest = min(fastest, time.monotonic() - begun)
+        fastest = min(fastest, cpu_s_of_children() - begun)
         assert all(f"\n  {group} " in done.stdout for group in GROUPS), done.stdout
     assert fastest < 1.0
 

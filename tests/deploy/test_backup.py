@@ -23,7 +23,7 @@ fi
 echo "$@" >>"$NOTES"
 """
 
-pytestmark = pytest.mark.timescale
+pytestmark = [pytest.mark.timescale, pytest.mark.xdist_group("backup")]  # logins are the whole server's
 
 
 class Server:

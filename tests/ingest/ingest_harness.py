@@ -20,7 +20,8 @@ from vigia.sparkplug.datatypes import DataType, Scalar
 from vigia.sparkplug.payload import Metric, Payload, decode, encode
 from vigia.sparkplug.session import bd_seq_metric, next_seq, node_death
 from vigia.sparkplug.topics import MessageType, Topic
-from vigia.store.database import Database
+from vigia.store import fleet
+from vigia.store.database import Caller, Database
 
 START_MS = 1_767_225_600_000  # 2026-01-01T00:00Z
 HOUR_MS = 3_600_000
@@ -135,6 +136,21 @@ class Edge:
 
     def device_death(self, device: str) -> Message:
         return self._message(MessageType.DDEATH, [], device)
+
+
+async def seed(dsn: str) -> None:
+    """One customer, one site, two edge nodes, two roles each."""
+    async with Database(dsn, "vigia_service", max_size=1) as database, database.transaction(Caller(staff=True)) as tx:
+        customer = await fleet.add_customer(tx, "acme", "Acme")
+        site_id = await fleet.add_site(tx, customer, "acme-one", "Acme One", "Europe/Madrid")
+        site = fleet.Site(site_id, customer, "acme-one", "Acme One", "Europe/Madrid")
+        model = await fleet.add_asset_model(tx, "pump", "Pump", "h")
+        area = await fleet.add_area(tx, customer, site_id, "Hall")
+        place = await fleet.add_line(tx, customer, area, "Line 1")
+        for name in ("acme-one", "acme-two"):
+            node = await fleet.add_edge_node(tx, site, "acme", name)
+            for device in ("R1", "R2"):
+                await fleet.add_role(tx, fleet.NewRole(customer, place, model, f"{name} {device}", node, device))
 
 
 class Quiet:

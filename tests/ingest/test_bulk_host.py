@@ -148,6 +148,18 @@ async def test_paused_among_others_it_says_so_and_a_working_one_contradicts(brok
             await until(lambda: not listener.online)
 
 
+async def test_paused_before_it_ran_it_says_so(broker: RunningBroker) -> None:
+    with Listener(broker.port) as listener:
+        host = Host(BrokerConfig.from_url(broker.url), "vigia", Sink())
+        await host.connect()
+        await until(lambda: listener.online)
+        host.pause()
+        running = asyncio.create_task(host.run())
+        await until(lambda: not listener.online)
+        running.cancel()
+        await asyncio.wait((running,))
+
+
 async def test_a_clock_that_goes_wrong_does_not_silence_us(broker: RunningBroker) -> None:
     """A retained word from the future: what we say is newer still."""
     future = 4_000_000_000_000

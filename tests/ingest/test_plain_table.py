@@ -81,7 +81,7 @@ def test_a_file_that_is_no_table(text: str, said: str) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r'No such file or directory; name a file with --topics \(VIGIA_TOPICS\), or "default"'):
+    with pytest.raises(ConfigError, match=r'No such file or directory; name a file with --topics \(VIGIA_INGEST_TOPICS\), or "default"'):
         load(str(tmp_path / "none.toml"))
     (tmp_path / "latin.toml").write_bytes(b"\xff")
     with pytest.raises(ConfigError, match="not a TOML file"):

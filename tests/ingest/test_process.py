@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import seed
-from ingest_harness import query, stored, until
+from ingest_harness import query, seed, stored, until
 from process_harness import STATE, Gateway, Ingest, Listener, wait_for
 
 from vigia.ingest.broker import Host

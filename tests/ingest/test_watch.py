@@ -11,8 +11,7 @@ from pathlib import Path
 
 import paho.mqtt.publish as mqtt
 import pytest
-from conftest import seed
-from ingest_harness import Edge, letters, query
+from ingest_harness import Edge, letters, query, seed
 from process_harness import wait_for
 from prometheus_client.parser import text_string_to_metric_families
 from worker_harness import LOOPBACK, Worker, rows

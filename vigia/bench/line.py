@@ -23,7 +23,9 @@ class Line:
         try:
             self.socket = _connect(config)
         except (OSError, ValueError) as error:
-            raise BrokerUnavailableError(f"no broker answers at {config.host}:{config.port} ({error})") from None
+            where = f"{config.host}:{config.port}"
+            message = f"no broker answers at {where} ({error}); check that it runs and that --broker (VIGIA_BROKER) names it"
+            raise BrokerUnavailableError(message) from None
         try:
             self.socket.sendall(packets.connect(f"vigia-bench-{uuid4().hex[:12]}", 0, config.user, config.password))
             refusal = packets.connect_refusal(self._connack())

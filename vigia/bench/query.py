@@ -148,7 +148,7 @@ async def _fill(database: Database, week: Week, ids: NDArray[np.int32]) -> int:
     for start in range(START_US, END_US, BLOCK_US):
         block = _block(week, ids, start)
         async with database.transaction() as tx:
-            await writer.add(tx, block)
+            await writer.add_sorted(tx, block)
         writer.committed()
         rows += len(block)
     return rows

@@ -51,6 +51,11 @@ class Host:
         self._unwanted = asyncio.Event()
         self._sessions = 0
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a broker."""
+        return self._link is not None
+
     async def connect(self) -> "_Link":
         """Connect now, without trying again; `run` keeps the connection. Raises BrokerUnavailableError."""
         self._sessions += 1
@@ -70,7 +75,8 @@ class Host:
         """Connect and stay connected, with growing pauses while the broker is away, until cancelled. Leaves as `leave` does."""
         pause = FIRST_PAUSE_S
         while True:
-            await self._wanted.wait()
+            if self._link is None:  # one that is there already is left as any other
+                await self._wanted.wait()
             try:
                 link = self._link or await self.connect()
             except BrokerUnavailableError as error:

@@ -225,6 +225,9 @@ class Pipeline:
             else:
                 log.warning("session message refused", kind=type(events[0]).__name__, reason=str(refused))
             return
+        for born in written.tables:
+            if born.device is None:
+                self._watch.set_aside(born.refusal)
         self._apply(events, written)
         self._acknowledge(written)
         # A numbered node repeats its births' values in batches; a foreign one says them only here.

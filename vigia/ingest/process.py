@@ -34,7 +34,7 @@ async def run(config: IngestConfig) -> None:
     async with Database(config.dsn, "vigia_service", max_size=3) as database, contextlib.AsyncExitStack() as exits:
         inbox = Inbox(config.limits)
         host = Host(config.broker, config.host_id, inbox, share=config.share, topics=[] if plain is None else plain.filters)
-        watch = None if config.watch is None else Watch(inbox, config.limits, lambda: host._link is not None)  # noqa: SLF001 - until it tells
+        watch = None if config.watch is None else Watch(inbox, config.limits, lambda: host.connected)
         if watch is not None and config.watch is not None:
             await exits.enter_async_context(told(watch, config.watch))
         store = Store(database)

@@ -116,7 +116,7 @@ class Watch:
     def hanging(self) -> bool:
         """Whether messages wait and nothing happens, although the database is there."""
         limit = self._limits.hanging_s
-        return not self._writer_waits and self._inbox.oldest_age_s > limit and time.monotonic() - self._moved_at > limit
+        return self.database_there and self._inbox.oldest_age_s > limit and time.monotonic() - self._moved_at > limit
 
     def answer(self, path: str) -> tuple[HTTPStatus, str, bytes]:
         """Status, type and body of what stands at `path`."""

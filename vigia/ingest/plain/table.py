@@ -224,7 +224,7 @@ def load(where: str) -> Table:
     try:
         return parse(File(where).read_text("utf-8"), where)
     except OSError as error:
-        raise ConfigError(f'{where}: {error.strerror or error}; name a file with --topics (VIGIA_TOPICS), or "{DEFAULT}"') from None
+        raise ConfigError(f'{where}: {error.strerror or error}; name a file with --topics (VIGIA_INGEST_TOPICS), or "{DEFAULT}"') from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{where}: not a TOML file: {error}") from None
 
