@@ -49,19 +49,21 @@ def vigia(*arguments: str) -> str:
 def test_the_letter_of_an_unknown_device_is_stored_when_its_role_is_there(worker: Worker, broker: RunningBroker, seeded: str) -> None:
     worker.start_ready()
     mqtt.single("vigia/acme/acme-two/R9", MESSAGE, 1, hostname=LOOPBACK, port=broker.port)
-    wait_for(lambda: [reason for reason, _ in letters(seeded)] == ["unknown device"])
+    wait_for(lambda: "unknown device" in [reason for reason, _ in letters(seeded)])
+    assert worker.stop() == 0  # one that runs on remembers for ten minutes what it refused, and the letter is older only in the database
     assert query(seeded, ADD_ROLE) == [(1,)]
     query(seeded, "update dead_letter set received_at = received_at - interval '1 hour' returning 1")
-    ((letter,),) = query(seeded, "select dead_letter_id from dead_letter")
+    ((letter,),) = query(seeded, "select min(dead_letter_id) from dead_letter")
     command = f"vigia ingest dead-letters replay --id {letter}"
     assert command in vigia("ingest", "dead-letters", "--dsn", seeded)
+    worker.start_ready()
     assert vigia(*command.split()[1:], "--dsn", seeded, "--broker", broker.url) == "1 published, 0 kept.\n"
     wait_for(lambda: rows(seeded) == 2)
     assert query(seeded, FOUND) == [("R9", "T24", 1767225600000, 642.5), ("R9", "T50", 1767225600000, 1577.5)]
     assert vigia(*command.split()[1:], "--dsn", seeded, "--broker", broker.url) == "0 published, 0 kept.\n"
     assert worker.stop() == 0
     assert rows(seeded) == 2
-    assert letters(seeded) == []
+    assert query(seeded, f"select from dead_letter where dead_letter_id = {letter}") == []
 
 
 def test_a_broker_that_dies_leaves_the_letters_it_did_not_take(

@@ -19,6 +19,7 @@ from vigia.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from vigia.ingest.config import BrokerConfig
+    from vigia.store.dead_letters import DeadLetter
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -131,13 +132,22 @@ def dead_letters(
     for count in counts:
         sys.stdout.write(f"{count.count:>8}  {count.newest:%Y-%m-%d %H:%M:%S}Z  {count.reason}\n")
     for letter in letters:
-        kept = "" if letter.complete else " (cut)"
-        sys.stdout.write(f"\n{letter.dead_letter_id}  {letter.received_at:%Y-%m-%d %H:%M:%S}Z  {letter.topic}  {letter.size} bytes{kept}\n")
-        sys.stdout.write(f"  {letter.reason}: {letter.detail}\n")
-        if sample and letter.payload:
-            sys.stdout.write(f"  {_readable(letter.payload)}{'' if len(letter.payload) == letter.size else ' ...'}\n")
+        _show(letter, payload=sample)
     if not letters:
         sys.stdout.write("No dead letters.\n")
+
+
+def _show(letter: "DeadLetter", *, payload: bool) -> None:
+    """The letter, how its payload begins if wanted, and the command that publishes it again if that can be done."""
+    from vigia.ingest.replay import unfit_forever
+
+    kept = "" if letter.complete else " (cut)"
+    sys.stdout.write(f"\n{letter.dead_letter_id}  {letter.received_at:%Y-%m-%d %H:%M:%S}Z  {letter.topic}  {letter.size} bytes{kept}\n")
+    sys.stdout.write(f"  {letter.reason}: {letter.detail}\n")
+    if payload and letter.payload:
+        sys.stdout.write(f"  {_readable(letter.payload)}{'' if len(letter.payload) == letter.size else ' ...'}\n")
+    if unfit_forever(letter) is None:
+        sys.stdout.write(f"  vigia ingest dead-letters replay --id {letter.dead_letter_id}\n")
 
 
 @letters.command("replay")
@@ -145,24 +155,30 @@ def replay_dead_letters(
     reason: Annotated[str | None, typer.Option(help="Only those of this reason.", show_default=False)] = None,
     ids: Annotated[list[int] | None, typer.Option("--id", help="Only this one; may be given again.", show_default=False)] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="How many, oldest first; all by default.", show_default=False)] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be published; needs no broker.")] = False,
     as_json: AsJson = False,
     home: Home = None,
     dsn: Dsn = None,
     broker: Broker = None,
 ) -> None:
     """Publish plain messages that could not be used once more, oldest first, when the cause is mended."""
-    from vigia.ingest.replay import Publisher, Replayed, replay
+    from vigia.ingest.replay import Publisher, Rehearsed, Replayed, rehearse, replay
     from vigia.store import dead_letters as store
     from vigia.store.database import Database
 
+    if reason is None and not ids:
+        raise ConfigError("Say which dead letters: give --reason or --id (`vigia ingest dead-letters` lists both).")
     settings = load_settings(home=home, dsn=dsn, broker=broker)
-    where = _broker(settings)
+    where = None if dry_run else _broker(settings)
 
-    async def work(address: str) -> Replayed:
-        async with Database(address, "vigia_service", max_size=1) as database, Publisher(where) as publisher:
+    async def work(address: str) -> Replayed | Rehearsed:
+        async with Database(address, "vigia_service", max_size=1) as database:
             async with database.transaction() as tx:
-                wanted = await store.ids(tx, reason, ids or None)
-            return await replay(database, publisher, wanted[:limit], datetime.now(UTC))
+                wanted = (await store.ids(tx, reason, ids or None))[:limit]
+            if where is None:
+                return await rehearse(database, wanted, datetime.now(UTC))
+            async with Publisher(where) as publisher:
+                return await replay(database, publisher, wanted, datetime.now(UTC))
 
     with at_hand(settings) as address:
         done = asyncio.run(work(address))
@@ -171,7 +187,8 @@ def replay_dead_letters(
         return
     for left in done.left:
         sys.stdout.write(f"{left.dead_letter_id}  {left.topic}  kept: {left.why}\n")
-    sys.stdout.write(f"{len(done.published)} published, {len(done.left)} kept.\n")
+    said = f"{len(done.published)} published" if isinstance(done, Replayed) else f"{len(done.would_publish)} would be published"
+    sys.stdout.write(f"{said}, {len(done.left)} kept.\n")
 
 
 def _readable(payload: bytes) -> str:

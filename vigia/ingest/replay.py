@@ -5,6 +5,7 @@ readings may be stored; what a gateway or a node still has it sends again by its
 """
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -45,6 +46,14 @@ class Replayed:
     """The ids of the letters that were published and taken, and the letters that stay."""
 
     published: list[int] = field(default_factory=list)
+    left: list[Left] = field(default_factory=list)
+
+
+@dataclass
+class Rehearsed:
+    """The ids of the letters that a replay would publish if somebody subscribes to their topics, and those that would stay."""
+
+    would_publish: list[int] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
 
 
@@ -154,6 +163,25 @@ async def replay(database: Database, publisher: Publisher, ids: Sequence[int], n
     return done
 
 
+async def rehearse(database: Database, ids: Sequence[int], now: datetime) -> Rehearsed:
+    """What `replay` of `ids` would do, as far as the letters themselves tell; nothing is published and every letter stays."""
+    found = Rehearsed()
+    for dead_letter_id in ids:
+        # Taken and given back at once: a letter that another replay is publishing right now is no longer counted.
+        with contextlib.suppress(_GivenBackError):
+            async with database.transaction() as tx:
+                letter = await dead_letters.take(tx, dead_letter_id)
+                raise _GivenBackError
+        if letter is None:
+            continue
+        why = _unfit(letter, now)
+        if why is None:
+            found.would_publish.append(dead_letter_id)
+        else:
+            found.left.append(Left(dead_letter_id, letter.topic, why))
+    return found
+
+
 async def _publish(tx: Transaction, publisher: Publisher, dead_letter_id: int, now: datetime) -> bool:
     """Take the letter and publish it; False when it is gone already. Raises _StaysError."""
     letter = await dead_letters.take(tx, dead_letter_id)
@@ -173,13 +201,25 @@ class _StaysError(Exception):
         self.left = left
 
 
+class _GivenBackError(Exception):
+    """Rolls the transaction of a rehearsal back."""
+
+
 def _unfit(letter: DeadLetter, now: datetime) -> str | None:
     """Why this letter would be lost or do harm, None when it would not."""
+    never = unfit_forever(letter)
+    if never is not None:
+        return never
+    if now - letter.received_at < FRESH:
+        # Ingest keeps one letter of the same message in so long: refused again, this one would be gone.
+        return f"it was set aside less than {FRESH.total_seconds() / 60:.0f} minutes ago: try again later"
+    return None
+
+
+def unfit_forever(letter: DeadLetter) -> str | None:
+    """Why this letter can never be published again, None when it can."""
     if letter.topic.split("/")[0] == NAMESPACE:
         return "a Sparkplug message belongs to its session: what was not acknowledged the gateway sends again by itself"
     if not letter.complete:
         return "only its beginning is kept"
-    if now - letter.received_at < FRESH:
-        # Ingest keeps one letter of the same message in so long: refused again, this one would be gone.
-        return f"it was set aside less than {FRESH.total_seconds() / 60:.0f} minutes ago: try again later"
     return None
