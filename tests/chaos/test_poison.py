@@ -93,7 +93,6 @@ def test_poison_is_set_aside_with_its_reason_and_spoils_nothing(
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.xfail(strict=True, reason="a reading with neither alias nor readable name is dropped without a word")
 def test_a_reading_whose_name_is_no_text_is_set_aside(either_dsn: str, broker: RunningBroker, tmp_path: Path) -> None:
     prepare(either_dsn, nodes=POISONER + 1)
     edge = Edge(group=GROUP, node=node_id(POISONER), numbered=False)

@@ -150,7 +150,20 @@ def kept(dsn: str) -> list[tuple[object, ...]]:
 
 
 def replay(dsn: str, broker: RunningBroker) -> str:
-    command = [sys.executable, "-m", "vigia", "ingest", "dead-letters", "replay", "--dsn", dsn, "--broker", broker.url]
+    command = [
+        sys.executable,
+        "-m",
+        "vigia",
+        "ingest",
+        "dead-letters",
+        "replay",
+        "--reason",
+        "plain message does not fit its entry",
+        "--dsn",
+        dsn,
+        "--broker",
+        broker.url,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

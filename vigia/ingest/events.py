@@ -52,6 +52,12 @@ class DeviceBirth:
     payload: Payload
     message: Message
 
+    @property
+    def is_taken(self) -> bool:
+        """Whether the device is known by it, or by a later birth; one that was refused has its letter."""
+        table = self.node.tables.get(self.device_id)
+        return table is not None and table.device is not None
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceDeath:

@@ -225,13 +225,14 @@ class Pipeline:
             else:
                 log.warning("session message refused", kind=type(events[0]).__name__, reason=str(refused))
             return
-        for born in written.tables:
+        for birth, born in zip((event for event in events if isinstance(event, DeviceBirth)), written.tables, strict=True):
             if born.device is None:
                 self._watch.set_aside(born.refusal)
+                self._is_fresh(Letter(birth.message, born.refusal, ""))  # a plain message is birth and data in one: one letter is enough
         self._apply(events, written)
         self._acknowledge(written)
         # A numbered node repeats its births' values in batches; a foreign one says them only here.
-        births = [event for event in events if isinstance(event, DeviceBirth) and not event.node.numbered]
+        births = [event for event in events if isinstance(event, DeviceBirth) and not event.node.numbered and event.is_taken]
         await self._data(
             [DeviceData(birth.node, birth.device_id, decode_columns([birth.message.payload]), 0, birth.message) for birth in births]
         )

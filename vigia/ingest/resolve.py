@@ -113,12 +113,11 @@ def _rows(columns: Columns, metrics: NDArray[np.int64], table: DeviceTable) -> t
     row = table.rows(alias)
     row[alias == NONE] = NONE
     unknown = [f"alias {one}" for one in alias[(row == NONE) & (alias != NONE)]]
-    if columns.names:
-        for i in np.flatnonzero(alias == NONE):
-            name = columns.names.get(int(metrics[i]))
-            row[i] = NONE if name is None else table.names.get(name, NONE)
-            if row[i] == NONE:
-                unknown.append(repr(name))
+    for i in np.flatnonzero(alias == NONE):
+        name = columns.names.get(int(metrics[i]))
+        row[i] = NONE if name is None else table.names.get(name, NONE)
+        if row[i] == NONE:
+            unknown.append("a metric without a name that is text" if name is None else repr(name))
     return row, tuple(unknown)
 
 
