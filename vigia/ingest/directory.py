@@ -1,6 +1,5 @@
 """Data topics that are known, and what their devices' aliases mean: arrays that kernels look things up in, many at a time."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -137,10 +136,6 @@ class Directory:
         for column, value in zip(self.devices, (begin, end, *aliases), strict=True):
             column[number] = value
         self._used = end
-
-    def owners(self, numbers: Sequence[int]) -> "list[Node]":
-        """The nodes of these slots."""
-        return [self.slots[number].node for number in numbers]
 
 
 def _grown(column: NDArray[Any], size: int) -> NDArray[Any]:

@@ -82,14 +82,6 @@ async def load(tx: Transaction, edge_node_id: int) -> Snapshot | None:
     return await queries.first(tx, "detector_snapshot", Snapshot, edge_node_id=edge_node_id)
 
 
-async def save(tx: Transaction, edge_node_id: int, point_ids: Collection[int], state: bytes) -> datetime:
-    """Replace the edge's snapshot; the version it now has."""
-    version: datetime = await queries.value(
-        tx, "save_detector_snapshot", edge_node_id=edge_node_id, point_ids=Int4s(np.array(list(point_ids), np.int32)), state=state
-    )
-    return version
-
-
 async def save_all(tx: Transaction, memory: Memory) -> dict[int, datetime]:
     """Replace the snapshots of these edges, in one statement; the version each edge now has."""
     if not len(memory.edge_node_id):

@@ -164,17 +164,6 @@ def _array(sent: bytes | None, width: int) -> NDArray[np.int64]:
     return np.frombuffer(sent, [("size", ">i4"), ("value", f">i{width}")], offset=20)["value"].astype(np.int64)
 
 
-async def accounted(tx: Transaction, batches: Sequence[Batch]) -> set[Batch]:
-    """Those of `batches` that are committed or explained already: replays."""
-    if not batches:
-        return set()
-    edge_node_id, epoch, eseq = _columns(batches)
-    rows = await (
-        await tx.execute(queries.sql("accounted_batches"), {"edge_node_id": edge_node_id, "epoch": epoch, "eseq": eseq})
-    ).fetchall()
-    return {batches[position - 1] for (position,) in rows}
-
-
 async def record(tx: Transaction, rows_of: dict[Batch, int]) -> None:
     """Enter new batches, with the number of rows of each. Raises AlreadyCommittedError when another writer was faster."""
     if not rows_of:
@@ -229,11 +218,6 @@ async def advance(tx: Transaction, edge_node_id: int, last_reading_at: datetime 
 async def status(tx: Transaction) -> list[EdgeLedger]:
     """Every edge and epoch, by group and node."""
     return await queries.rows(tx, "edge_ledgers", EdgeLedger)
-
-
-def _columns(batches: Sequence[Batch]) -> tuple[Int4s, Int8s, Int8s]:
-    columns = np.array([(batch.edge_node_id, batch.epoch, batch.eseq) for batch in batches], np.int64).T
-    return Int4s(columns[0]), Int8s(columns[1]), Int8s(columns[2])
 
 
 def _runs(batches: Sequence[Batch]) -> list[list[Batch]]:

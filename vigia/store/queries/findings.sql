@@ -11,12 +11,6 @@ select edge_node_id, updated_at from detector_snapshot where edge_node_id = any(
 -- name: detector_snapshot
 select edge_node_id, point_ids, state, updated_at from detector_snapshot where edge_node_id = %(edge_node_id)s
 
--- name: save_detector_snapshot
-insert into detector_snapshot (edge_node_id, point_ids, state, updated_at)
-values (%(edge_node_id)s, %(point_ids)s, %(state)s, clock_timestamp())
-on conflict (edge_node_id) do update set point_ids = excluded.point_ids, state = excluded.state, updated_at = excluded.updated_at
-returning updated_at
-
 -- name: save_detector_snapshots
 -- Of many edges, each with the `points` that stand in `point_id` and `state` before its `until`; `width` bytes of state a point.
 insert into detector_snapshot (edge_node_id, point_ids, state, updated_at)

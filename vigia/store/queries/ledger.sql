@@ -39,13 +39,6 @@ with entered as (
 )
 select array_send(array_agg(edge_node_id)), array_send(array_agg(epoch)), array_send(array_agg(eseq)) from entered
 
--- name: accounted_batches
--- Which of these batch numbers are accounted for already: their position in the arrays, from 1.
-select b.position::int
-from unnest(%(edge_node_id)s, %(epoch)s, %(eseq)s) with ordinality as b (edge_node_id, epoch, eseq, position)
-join ledger l using (edge_node_id, epoch)
-where l.eseqs @> b.eseq
-
 -- name: watermarks
 -- Up to which number everything of an edge's epoch is accounted for.
 select e.edge_node_id, e.epoch, coalesce((select upper(piece) - 1 from unnest(l.eseqs) as piece where piece @> 1::bigint), 0) as eseq
