@@ -162,7 +162,6 @@ def test_doubled_shuffled_and_late_leave_what_order_leaves(
 
 @pytest.mark.timeout(900)
 @SIZES
-@pytest.mark.xfail(strict=True, reason="a state's late first reading does not move the beginning of what was written down for it")
 def test_uptime_is_what_it_is_in_order(chaos_dsn: str, broker: RunningBroker, tmp_path: Path, steps_a_day: int) -> None:
     batches = said(steps_a_day // 2)
     receiver = ingest(tmp_path, chaos_dsn, broker.url)

@@ -1,6 +1,7 @@
 """What each role's time counted as, and the readings that prove it."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -52,6 +53,12 @@ class _EvidenceRow:
 
 
 @dataclass(frozen=True)
+class _ReportRow:
+    at: datetime
+    state: int
+
+
+@dataclass(frozen=True)
 class _HoursRow:
     role_id: int
     hours: int
@@ -65,6 +72,22 @@ async def current(tx: Transaction, role_id: int) -> StateInterval | None:
 async def newest(tx: Transaction, role_id: int) -> StateInterval | None:
     """The role's last interval, open or ended."""
     return await queries.first(tx, "state_newest", StateInterval, role_id=role_id)
+
+
+async def stretches_from(tx: Transaction, role_id: int, since: datetime) -> list[StateInterval]:
+    """The role's intervals that touch the time from `since` on, and the one before them, in the order of time."""
+    return await queries.rows(tx, "states_from", StateInterval, role_id=role_id, since=since)
+
+
+async def reported(tx: Transaction, asset_id: int, after: datetime) -> list[tuple[datetime, int]]:
+    """The first reading of the asset's state point after a moment, and each that differs from the one before."""
+    found = await queries.rows(tx, "state_changes", _ReportRow, asset_id=asset_id, after=after)
+    return [(row.at, row.state) for row in found]
+
+
+async def remove(tx: Transaction, written: Sequence[StateInterval]) -> None:
+    """Take intervals back, to write them down anew."""
+    await queries.execute(tx, "states_remove", state_interval_ids=[one.state_interval_id for one in written])
 
 
 async def begin(tx: Transaction, new: NewInterval) -> None:

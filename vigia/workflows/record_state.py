@@ -5,7 +5,7 @@ from datetime import datetime
 from vigia.domain.availability import Category
 from vigia.domain.failure_cases import UNSPECIFIED, FailureCase
 from vigia.domain.risk import Priority
-from vigia.domain.states import CYCLE, Reported
+from vigia.domain.states import CYCLE, Reported, Stretch, stretches
 from vigia.domain.work_orders import State, advance
 from vigia.store import alarms, contracts, failure_cases, installations, states, visits, work_orders
 from vigia.store.alarms import NewAlarm
@@ -20,6 +20,8 @@ from vigia.workflows import dispatch_day
 from vigia.workflows.finding_to_alarm import clear_alarm, raise_alarm
 from vigia.workflows.jobs import defer
 
+_REPORTED = (Category.UP, Category.SUPPLIER_DOWN)
+
 
 async def handle(tx: Transaction, asset_id: int, state: int, at: datetime) -> None:
     """The asset's state point changed to `state` (see domain.states) with the reading of `at`.
@@ -33,6 +35,8 @@ async def handle(tx: Transaction, asset_id: int, state: int, at: datetime) -> No
     place = await installations.at(tx, asset_id, at)
     if place is None or place.removed_at is not None or await _in_work(tx, asset_id):
         return
+    if await _is_late(tx, place, state, at):
+        await _rewrite(tx, place, at)
     if state == Reported.OPERATING:
         await _operating(tx, place, at)
     elif state == Reported.FAILED:
@@ -45,6 +49,41 @@ async def _in_work(tx: Transaction, asset_id: int) -> bool:
         if visit is not None and visit.started_at is not None:
             return True
     return False
+
+
+async def _is_late(tx: Transaction, place: Installation, state: int, at: datetime) -> bool:
+    """Whether what is written down begins after the time that this reading speaks for."""
+    last = await states.newest(tx, place.role_id)
+    if last is None:
+        return False
+    runs_already = state == Reported.OPERATING and last.category == Category.UP and last.ended_at is None
+    return at < last.started_at or (runs_already and max(place.installed_at, at - CYCLE) < last.started_at)
+
+
+async def _rewrite(tx: Transaction, place: Installation, at: datetime) -> None:
+    """A late reading: what the role's time counted as around it follows anew from all readings, where nothing but readings made it."""
+    written = await states.stretches_from(tx, place.role_id, at - CYCLE)
+    before = written.pop(0) if written and written[0].ended_at is not None and written[0].ended_at < at - CYCLE else None
+    if not written or any(
+        one.work_order_id is not None
+        or one.asset_id != place.asset_id
+        or one.category not in _REPORTED
+        or one.started_at < place.installed_at
+        for one in written
+    ):
+        return
+    earliest = place.installed_at if before is None or before.ended_at is None else max(place.installed_at, before.ended_at)
+    first = None
+    if before is not None and at > written[0].started_at:
+        first = Stretch(Category(written[0].category), written[0].started_at)
+    changes = await states.reported(tx, place.asset_id, earliest if first is None else first.started_at)
+    made = stretches(changes, earliest, first)
+    if [(one.category, one.started_at, one.ended_at) for one in written] == [(one.category, one.started_at, one.ended_at) for one in made]:
+        return
+    await states.remove(tx, written)
+    for one in made:
+        await states.begin(tx, NewInterval(place.customer_id, place.role_id, place.asset_id, one.category, one.started_at, one.ended_at))
+    await announce(tx, "state", place.customer_id, place.role_id)
 
 
 async def _operating(tx: Transaction, place: Installation, at: datetime) -> None:

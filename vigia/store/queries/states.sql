@@ -4,6 +4,26 @@ select * from state_interval where role_id = %(role_id)s and ended_at is null
 -- name: state_newest
 select * from state_interval where role_id = %(role_id)s order by started_at desc, state_interval_id desc limit 1
 
+-- name: states_from
+-- The role's stretches that touch the time from `since` on, and the one before them.
+select * from state_interval
+where role_id = %(role_id)s
+  and started_at >= coalesce((select max(started_at) from state_interval where role_id = %(role_id)s and ended_at < %(since)s), '-infinity')
+order by started_at, state_interval_id
+
+-- name: state_changes
+-- The first reading after a moment of the asset's state point, and each that differs from the one before.
+select ts as at, value::int as state
+from (select ts, value, lag(value) over (order by ts, value) as before
+      from telemetry
+      where point_id = (select min(point_id) from point where asset_id = %(asset_id)s and kind = 'state')
+        and ts > %(after)s and value is not null and quality = 192) as reading
+where before is distinct from value
+order by ts
+
+-- name: states_remove
+delete from state_interval where state_interval_id = any(%(state_interval_ids)s)
+
 -- name: state_begin
 insert into state_interval (customer_id, role_id, asset_id, category, started_at, ended_at, work_order_id)
 values (%(customer_id)s, %(role_id)s, %(asset_id)s, %(category)s, %(started_at)s, %(ended_at)s, %(work_order_id)s)
