@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vigia.bench.load import Load, batches
 from vigia.bench.machine import machine, versions
-from vigia.sparkplug.decode import Columns, Form, decode_columns, warm_up
+from vigia.sparkplug.decode import Columns, Form, decode_columns, decode_packed, warm_up
 from vigia.sparkplug.payload_schema import PayloadMessage
 from vigia.sparkplug.session import SEQ_MODULUS
 
@@ -41,9 +41,11 @@ def measure(seed: int = 1, rounds: int | None = None) -> dict[str, object]:
     """Metrics decoded a second of CPU time, so what else runs matters little.
 
     Medians of `rounds` rounds (None: ROUNDS) in which the ways take turns of CALLS calls.
-    The top figures are those of 500 metrics a payload, `single_metric` those of one. `protobuf` builds its messages and reads no field of
-    them; `orjson` and `msgspec` read columns of JSON into lists and these, all of a call at once, into numpy arrays. Each ratio is
-    Vigía's rate by that of the other way. A batch's epoch and number ride as two more metrics, or numbers; they are not counted.
+    The top figures are those of 500 metrics a payload, `single_metric` those of one. `vigia` is given the payloads one by one as the
+    others are, `vigia_in_place` where they stand in what was received, as ingest decodes them. `protobuf` builds its messages and reads
+    no field of them; `orjson` and `msgspec` read columns of JSON into lists and these, all of a call at once, into numpy arrays. Each
+    ratio is Vigía's rate by that of the other way. A batch's epoch and number ride as two more metrics, or numbers; they are not
+    counted.
     """
     warm_up()
     rounds = rounds or ROUNDS
@@ -64,8 +66,11 @@ def _rates(metrics: int, seed: int, rounds: int) -> dict[str, float]:
     rows = min(METRICS_A_ROUND, MOST_PAYLOADS * metrics)
     payloads = [batch.numbered(i % SEQ_MODULUS) for i, batch in enumerate(batches(Load(rows, metrics, seed=seed)))]
     texts = as_json(decode_columns(payloads))
+    length = np.array([len(payload) for payload in payloads], np.int64)
+    received = np.frombuffer(b"".join(payloads), np.uint8)
     ways: dict[str, Callable[[], object]] = {
         "vigia": partial(decode_columns, payloads),
+        "vigia_in_place": partial(decode_packed, received, np.cumsum(length) - length, length),
         "protobuf": partial(_parse, payloads),
         "orjson": partial(by_orjson, texts),
         "msgspec": partial(by_msgspec, texts),
