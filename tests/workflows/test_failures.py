@@ -53,6 +53,18 @@ async def test_a_failure_nobody_predicted_gets_a_corrective_order_and_a_critical
     ]
 
 
+async def test_a_late_failure_takes_nothing_back_where_readings_are_no_longer_kept(plant: Plant) -> None:
+    await plant.fly(1, 1, 50)
+    await plant.fail(1, 51)
+    everything = "select category, started_at, ended_at from state_interval order by started_at"
+    before = await plant.rows(everything)
+    assert before
+    async with plant.service.transaction() as tx:
+        await tx.execute("delete from telemetry")
+        await record_state.handle(tx, 1, 0, at(40))
+    assert await plant.rows(everything) == before
+
+
 async def test_the_same_failure_reading_twice_is_one_failure(plant: Plant) -> None:
     await plant.fly(1, 1, 50)
     await plant.fail(1, 51)

@@ -78,6 +78,8 @@ async def _rewrite(tx: Transaction, place: Installation, at: datetime) -> None:
         first = Stretch(Category(written[0].category), written[0].started_at)
     changes = await states.reported(tx, place.asset_id, earliest if first is None else first.started_at)
     made = stretches(changes, earliest, first)
+    if not made or made[0].started_at > written[0].started_at:
+        return  # readings that made what is written are no longer kept
     if [(one.category, one.started_at, one.ended_at) for one in written] == [(one.category, one.started_at, one.ended_at) for one in made]:
         return
     await states.remove(tx, written)
