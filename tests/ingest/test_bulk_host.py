@@ -160,6 +160,22 @@ async def test_paused_before_it_ran_it_says_so(broker: RunningBroker) -> None:
         await asyncio.wait((running,))
 
 
+async def test_cancelled_while_it_leaves_it_keeps_no_connection(broker: RunningBroker) -> None:
+    host = Host(BrokerConfig.from_url(broker.url), "vigia", Sink())
+    link = await host.connect()
+    assert link._control is not None
+    assert link._data is not None
+    running = asyncio.create_task(host.run())
+    await asyncio.sleep(0)
+    host.pause()
+    while link._control._client.is_connected():
+        await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait((running,))
+    assert running.cancelled()
+    assert link._data._ended
+
+
 async def test_a_clock_that_goes_wrong_does_not_silence_us(broker: RunningBroker) -> None:
     """A retained word from the future: what we say is newer still."""
     future = 4_000_000_000_000

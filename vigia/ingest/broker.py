@@ -9,7 +9,6 @@ what edges send meanwhile is not acknowledged, and they send it again.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 
 import structlog
@@ -98,10 +97,8 @@ class Host:
         try:
             await asyncio.wait((lost, paused), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (lost, paused):
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            lost.cancel()
+            paused.cancel()
         log.warning("broker lost" if link.lost.is_set() else "broker left", session=link.session)
 
     async def _part(self, link: "_Link") -> None:
@@ -196,12 +193,19 @@ class _Link:
             await self._control.say_offline()
 
     async def close(self) -> None:
-        """Disconnect both, saying nothing."""
+        """Disconnect both, saying nothing. Whoever is cancelled meanwhile still leaves no connection behind."""
+        closing = asyncio.create_task(self._close())
+        try:
+            await asyncio.shield(closing)
+        finally:
+            await asyncio.wait((closing,))
+
+    async def _close(self) -> None:
         await self._settle_renewal()
         if self._control is not None:
             await self._control.close()
         if self._data is not None:
-            await asyncio.shield(asyncio.to_thread(self._data.close))
+            await asyncio.to_thread(self._data.close)
 
     async def _settle_renewal(self) -> None:
         if self._renewal is not None:
