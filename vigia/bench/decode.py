@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import metadata
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -30,8 +31,7 @@ class Message(msgspec.Struct, gc=False):
 
     seq: int
     sent: int
-    epoch: int
-    batch: int
+    numbers: list[int]
     alias: list[int]
     ts: list[int]
     value: list[float]
@@ -41,19 +41,21 @@ def measure(seed: int = 1, rounds: int | None = None) -> dict[str, object]:
     """Metrics decoded a second of CPU time, so what else runs matters little.
 
     Medians of `rounds` rounds (None: ROUNDS) in which the ways take turns of CALLS calls.
-    The top figures are those of 500 metrics a payload, `single_metric` those of one. `vigia` is given the payloads one by one as the
-    others are, `vigia_in_place` where they stand in what was received, as ingest decodes them. `protobuf` builds its messages and reads
-    no field of them; `orjson` and `msgspec` read columns of JSON into lists and these, all of a call at once, into numpy arrays. Each
-    ratio is Vigía's rate by that of the other way. A batch's epoch and number ride as two more metrics, or numbers; they are not
-    counted.
+    The top figures are those of 500 metrics a payload, `single_metric` those of a payload of just one, as any node may send it; one of
+    `numbered_single_metric` has besides it the epoch and number of its batch, as our gateway's have. They ride as two more metrics, or
+    numbers, there and with 500, and are not counted. `vigia` is given the payloads one by one as the others are, `vigia_in_place` where
+    they stand in what was received, as ingest decodes them. `protobuf` builds its messages and reads no field of them; `orjson` and
+    `msgspec` read columns of JSON into lists and these, all of a call at once, into numpy arrays. Each ratio is Vigía's rate by that of
+    the other way.
     """
     warm_up()
     rounds = rounds or ROUNDS
     return {
         "benchmark": "decode",
         "metrics_per_payload": 500,
-        **_rates(500, seed, rounds),
-        "single_metric": {"metrics_per_payload": 1, **_rates(1, seed, rounds)},
+        **_rates(_payloads(500, seed), rounds),
+        "single_metric": {"metrics_per_payload": 1, **_rates([unnumbered(payload) for payload in _payloads(1, seed)], rounds)},
+        "numbered_single_metric": {"metrics_per_payload": 1, **_rates(_payloads(1, seed), rounds)},
         "rounds": rounds,
         "calls_per_round": CALLS,
         "seed": seed,
@@ -62,10 +64,23 @@ def measure(seed: int = 1, rounds: int | None = None) -> dict[str, object]:
     }
 
 
-def _rates(metrics: int, seed: int, rounds: int) -> dict[str, float]:
-    rows = min(METRICS_A_ROUND, MOST_PAYLOADS * metrics)
-    payloads = [batch.numbered(i % SEQ_MODULUS) for i, batch in enumerate(batches(Load(rows, metrics, seed=seed)))]
-    texts = as_json(decode_columns(payloads))
+def _payloads(metrics: int, seed: int) -> list[bytes]:
+    load = Load(min(METRICS_A_ROUND, MOST_PAYLOADS * metrics), metrics, seed=seed)
+    return [batch.numbered(i % SEQ_MODULUS) for i, batch in enumerate(batches(load))]
+
+
+def unnumbered(payload: bytes) -> bytes:
+    """The payload without the two metrics that say its batch's epoch and number."""
+    message: Any = PayloadMessage.FromString(payload)
+    del message.metrics[-2:]
+    without: bytes = message.SerializeToString()
+    return without
+
+
+def _rates(payloads: Sequence[bytes], rounds: int) -> dict[str, float]:
+    columns = decode_columns(payloads)
+    rows = int((columns.form == Form.FLOAT).sum())
+    texts = as_json(columns)
     length = np.array([len(payload) for payload in payloads], np.int64)
     received = np.frombuffer(b"".join(payloads), np.uint8)
     ways: dict[str, Callable[[], object]] = {
@@ -90,9 +105,9 @@ def as_json(columns: Columns) -> list[bytes]:
     texts = []
     for i, (first, last) in enumerate(zip(columns.first[:-1].tolist(), columns.first[1:].tolist(), strict=True)):
         said = columns.form[first:last] == Form.FLOAT
-        epoch, batch = columns.whole[first:last][~said].tolist()
+        numbers = columns.whole[first:last][~said].tolist()
         alias, ts, value = (column[first:last][said].tolist() for column in (columns.alias, columns.ts, columns.value))
-        texts.append(msgspec.json.encode(Message(int(columns.seq[i]), int(columns.sent[i]), epoch, batch, alias, ts, value)))
+        texts.append(msgspec.json.encode(Message(int(columns.seq[i]), int(columns.sent[i]), numbers, alias, ts, value)))
     return texts
 
 
