@@ -12,7 +12,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "ingest"))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from chaos_harness import Account, Server, prepare
+from chaos_account import Account
+from chaos_fleet import prepare
+from chaos_processes import Server
 
 from vigia.store import embedded_programs
 from vigia.store.migrate import migrate

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chaos_harness import Account, Memory, Process, columns, ingest, query, readings, wait_for
+from chaos_account import Account, columns, query, readings
+from chaos_processes import Memory, Process, ingest, wait_for
 from numpy.typing import NDArray
 
 from vigia.bench import fleet, load

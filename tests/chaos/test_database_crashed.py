@@ -12,7 +12,10 @@ from typing import Self
 import httpx
 import numpy as np
 import pytest
-from chaos_harness import HZ, LOOK_EVERY_S, ROWS_AN_HOUR, Account, Plant, Process, Server, address_in, plant, wait_for
+from chaos_account import Account
+from chaos_fleet import HZ, ROWS_AN_HOUR
+from chaos_plant import Plant, plant
+from chaos_processes import LOOK_EVERY_S, Process, Server, address_in, wait_for
 
 from vigia.supervisor.broker import RunningBroker
 

@@ -4,7 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from chaos_harness import HZ, Account, Memory, plant, socket_of, wait_for
+from chaos_account import Account
+from chaos_fleet import HZ
+from chaos_plant import plant
+from chaos_processes import Memory, socket_of, wait_for
 from fault_proxy import LOOPBACK, FaultProxy
 from psycopg.conninfo import make_conninfo
 

@@ -14,7 +14,10 @@ import httpx
 import paho.mqtt.client as mqtt
 import psycopg
 import pytest
-from chaos_harness import GROUP, HZ, NODES, Account, Plant, Server, plant, prepare, query, wait_for
+from chaos_account import Account, query
+from chaos_fleet import GROUP, HZ, NODES, prepare
+from chaos_plant import Plant, plant
+from chaos_processes import Server, wait_for
 from paho.mqtt.enums import CallbackAPIVersion
 
 from vigia.sparkplug import names

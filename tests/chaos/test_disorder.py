@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from chaos_harness import DEVICES, GROUP, NODES, START_MS, Account, Process, Wire, device_id, ingest, node_id, query, wait_for
+from chaos_account import Account, query
+from chaos_fleet import DEVICES, GROUP, NODES, START_MS, Wire, device_id, node_id
+from chaos_processes import Process, ingest, wait_for
 from ingest_harness import POINTS, Edge
 
 from vigia.ingest.inbox import Message

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from chaos_harness import Account, plant
+from chaos_account import Account
+from chaos_plant import plant
 
 from vigia.supervisor.broker import RunningBroker
 

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chaos_harness import HZ, NODES, Account, Plant, Process, plant, wait_for
+from chaos_account import Account
+from chaos_fleet import HZ, NODES
+from chaos_plant import Plant, plant
+from chaos_processes import Process, wait_for
 from fault_proxy import LOOPBACK, FaultProxy
 
 from vigia.ingest.config import BrokerConfig

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chaos_harness import GROUP, HZ, START_MS, Account, Wire, device_id, node_id, plant, prepare, query, wait_for
+from chaos_account import Account, query
+from chaos_fleet import GROUP, HZ, START_MS, Wire, device_id, node_id, prepare
+from chaos_plant import plant
+from chaos_processes import wait_for
 from ingest_harness import HOUR_MS, POINTS, Edge
 
 from vigia.ingest.inbox import Message
