@@ -18,7 +18,7 @@ def test_each_way_stores_all_and_has_its_rate(server_dsn: str, broker: RunningBr
         pytest.importorskip(library)
     config = BrokerConfig.from_url(broker.url)
     servers = Servers(tmp_path, server_dsn, broker.url, config, embedded_database=False, broker_pid=None)
-    ways = asyncio.run(peers.measure(servers, Load(rows=1_000, metrics=100, edges=4)))
+    ways = asyncio.run(peers.measure(servers, Load(rows=1_000, metrics=100, edges=4), 100))
     assert {way.name for way in ways} >= {"aiomqtt_asyncpg_copy", "aiomqtt_asyncpg_executemany", "aiomqtt_asyncpg_copy_single"}
     assert all(way.rows_per_s > 0 for way in ways), ways
 

@@ -35,7 +35,8 @@ class IngestBench:
     """What to measure. `home` is where the temporary folder is made; `dsn` and `broker` name servers instead of the embedded ones.
 
     After `load` come `single_messages` of one metric and `steady_s` seconds at 2,000 rows a second; then, where asked for: `minutes` at
-    the `share` of the rate just measured, the load again with ten times the points, and what people do by hand with `peer_rows` rows.
+    the `share` of the rate just measured, the load again with ten times the points, and what people do by hand with `peer_rows` rows
+    and with as many messages of one metric as before.
     """
 
     load: Load
@@ -225,7 +226,8 @@ async def _more_points(bench: IngestBench, servers: Servers, rate: float) -> dic
 
 async def _beside_peers(bench: IngestBench, servers: Servers, found: dict[str, object]) -> dict[str, object]:
     """What people do by hand, and how many times as fast this is."""
-    ways = await peers.measure(servers, replace(bench.load, rows=bench.peer_rows, metrics=peers.METRICS))
+    load = replace(bench.load, rows=bench.peer_rows, metrics=peers.METRICS)
+    ways = await peers.measure(servers, load, min(bench.peer_rows, bench.single_messages or bench.peer_rows))
     several = max((way.rows_per_s for way in ways if way.metrics > 1), default=0.0)
     single = max((way.rows_per_s for way in ways if way.metrics == 1), default=0.0)
     answer: dict[str, object] = {"peers": {way.name: way.figures() for way in ways}}

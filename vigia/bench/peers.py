@@ -25,7 +25,6 @@ from vigia.ingest import packets
 from vigia.store.temporary import temporary_database
 
 METRICS = 100
-SINGLE_SHARE = 10  # of the rows, with one a message
 TOPIC = "bench/by-hand"
 TIMEOUT_S = 300.0
 CALM_S = 1.0  # mosquitto_sub does not say when it is subscribed
@@ -62,9 +61,9 @@ def check() -> None:
         raise ConfigError(f"{' and '.join(missing)} not installed: pip install vigia[bench], or leave --peers out")
 
 
-async def measure(servers: Servers, load: Load) -> list[Way]:
-    """Every way that is installed, with `load` and with a tenth of its rows one by one."""
-    single = replace(load, rows=max(load.rows // SINGLE_SHARE, 1), metrics=1)
+async def measure(servers: Servers, load: Load, single_messages: int) -> list[Way]:
+    """Every way that is installed, with `load` and with so many of its readings one by one."""
+    single = replace(load, rows=single_messages, metrics=1)
     check()
     async with temporary_database(servers.dsn) as dsn:
         found = []

@@ -48,7 +48,7 @@ def ingest(
     at: Annotated[float, typer.Option(min=0.01, max=1, help="That share.")] = 0.5,
     points_growth: Annotated[bool, typer.Option("--points-growth", help="Again with ten times the edge nodes.")] = False,
     peers: Annotated[bool, typer.Option("--peers", help="Also what people do by hand; needs pip install vigia[bench].")] = False,
-    peer_rows: Annotated[int, typer.Option(min=100, help="Readings for each of those ways; a tenth of it one by one.")] = 1_000_000,
+    peer_rows: Annotated[int, typer.Option(min=100, help="Readings for each of those ways; one by one as many as ours.")] = 1_000_000,
     seed: Seed = 1,
     home: Home = None,
     dsn: Dsn = None,
