@@ -49,7 +49,8 @@ class Birth:
 
 def write_samples(samples: Iterable[Sample]) -> str:
     """The text of a batch's samples; their device is known from the birth."""
-    return json.dumps([(s.point, s.ts, s.value, s.quality) for s in samples], separators=(",", ":"))
+    rows = [(s.point, s.ts, s.value, s.quality) if s.received is None else (s.point, s.ts, s.value, s.quality, s.received) for s in samples]
+    return json.dumps(rows, separators=(",", ":"))
 
 
 def read_samples(device_id: str, body: str) -> tuple[Sample, ...]:

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from vigia.edge import EdgeError
-from vigia.edge.sources import SOURCES, Source
+from vigia.edge.sources import SOURCES, Source, source_class
 from vigia.errors import ConfigError
 from vigia.sparkplug import TopicError
 from vigia.sparkplug.names import HOST_ID
@@ -172,9 +172,9 @@ def _source(path: Path, index: int, node: NodeConfig, folder: Path) -> Source:
     kind = str(node.source.get("type"))
     if kind not in SOURCES:
         raise ConfigError(f"{path}: node[{index}].source.type is {kind!r}; choose one of: {', '.join(SOURCES)}")
-    source_class = SOURCES[kind]
     try:
-        return source_class(source_class.Config.model_validate(node.source), folder)
+        chosen = source_class(kind)
+        return chosen(chosen.Config.model_validate(node.source), folder)
     except ValidationError as error:
         raise ConfigError(_explain(path, f"node[{index}].source.", error)) from None
     except EdgeError as error:

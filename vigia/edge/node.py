@@ -6,6 +6,7 @@ loses is still on disk and is sent again until the host has acknowledged it.
 
 import asyncio
 import random
+from dataclasses import replace
 
 import structlog
 
@@ -18,6 +19,7 @@ from vigia.edge.report import ByException, Rule
 from vigia.edge.samples import Tick
 from vigia.edge.session import HostOfflineError, Mail, Session
 from vigia.edge.sources import Source
+from vigia.edge.supervision import SourceStatus, Supervisor
 
 log = structlog.get_logger()
 
@@ -35,7 +37,7 @@ class EdgeNode:
         self._config = config
         self._broker = broker
         self._buffer = buffer
-        self._source = source
+        self._supervisor = Supervisor(config.name, source, buffer, self._collect)
         self._log = log.bind(node=config.name)
         self._report = ByException(
             [
@@ -49,20 +51,26 @@ class EdgeNode:
     async def run(self) -> None:
         """Work until cancelled. Raises EdgeError when the source cannot be understood."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._collect(), name=f"{self._config.name} collect")
+            tasks.create_task(self._supervisor.run(), name=f"{self._config.name} collect")
             tasks.create_task(self._talk(), name=f"{self._config.name} talk")
             tasks.create_task(self._settle(), name=f"{self._config.name} settle")
             tasks.create_task(self._drop_old(), name=f"{self._config.name} drop old")
 
-    async def _collect(self) -> None:
-        self._source.resume(self._buffer.position)
-        async with self._source as source:
-            async for tick in source:
-                self._report.forget(device.device_id for device in tick.births)
-                await self._store(Tick(self._report.new(tick.samples), tick.births, tick.deaths, tick.position))
+    @property
+    def source(self) -> SourceStatus:
+        """How the node's source is doing now."""
+        return self._supervisor.status
+
+    async def _collect(self, tick: Tick) -> None:
+        self._report.forget(device.device_id for device in tick.births)
+        await self._store(replace(tick, samples=self._report.new(tick.samples)))
 
     async def _store(self, tick: Tick) -> None:
         """Put `tick` on disk, however long the disk refuses, and hand it to the session."""
+        # Before it is on disk: the session must not find a new machine's birth there and give it the old one's values.
+        for device in tick.births:
+            self._messages.forget(device.device_id)
+        self._messages.remember(tick.standing)
         refused = False
         while True:
             try:
@@ -74,8 +82,6 @@ class EdgeNode:
                 await asyncio.sleep(DISK_PAUSE_S)
             else:
                 break
-        for device in tick.births:
-            self._messages.forget(device.device_id)
         self._messages.remember(tick.samples)
         self._mail.outbox.offer(batches)
         self._mail.wake.set()

@@ -12,13 +12,18 @@ Kind = Literal["measurement", "setting", "state", "counter"]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One value of one point. `ts` is the source's time in milliseconds since 1970 UTC; None is a reading without a value."""
+    """One value of one point. `ts` is the source's time in milliseconds since 1970 UTC; `value` None is a reading without a value.
+
+    `received` is when the gateway got a fresh reading, by its own clock, in the same unit: the difference to `ts` shows a clock that is
+    wrong. None where it tells nothing of the kind: old readings, and sources without a clock.
+    """
 
     device: str
     point: str
     ts: int
     value: Value | None
     quality: int = QUALITY_GOOD
+    received: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +54,12 @@ class Tick:
     """What happened at one moment, in this order: devices went, devices came, samples were taken.
 
     `position` is how far the source got with this tick, in its own words; stored together with the samples, so that a restart
-    neither repeats nor skips. None for a source that cannot go back.
+    neither repeats nor skips. None for a source that cannot go back. `standing` are readings that were stored earlier and still stand
+    when their device comes: its birth repeats them, they are not stored again.
     """
 
     samples: tuple[Sample, ...] = ()
     births: tuple[Device, ...] = ()
     deaths: tuple[str, ...] = ()
     position: str | None = None
+    standing: tuple[Sample, ...] = ()

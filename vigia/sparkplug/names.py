@@ -7,6 +7,7 @@ BD_SEQ = "bdSeq"
 REBIRTH = "Node Control/Rebirth"
 QUALITY = "Quality"  # property of a metric; absent means GOOD
 QUALITY_BAD = 0
+QUALITY_UNCERTAIN = 64
 QUALITY_GOOD = 192
 QUALITY_STALE = 500
 ENG_UNIT = "engUnit"  # property: UCUM code

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Self
+from typing import Any, BinaryIO, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -43,7 +43,7 @@ class ReplaySource:
     Iterating raises EdgeError when the logbook or the recording cannot be understood.
     """
 
-    Config = ReplayConfig
+    Config: ClassVar[type[BaseModel]] = ReplayConfig
 
     def __init__(self, config: ReplayConfig, folder: Path) -> None:
         self._config = config
