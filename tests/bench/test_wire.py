@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vigia.bench import wire
+from vigia.bench import replies, wire
 from vigia.bench.load import DEVICE, GROUP, Load, batches, following, node_id, readings
 from vigia.ingest import commands, packets
 from vigia.sparkplug.topics import MessageType, Topic
@@ -30,7 +30,7 @@ def acknowledgement(edge: int, number: int, epoch: int = 1) -> bytes:
 
 
 def heard(data: bytes, book: wire.Book, acknowledged: np.ndarray, at: int = 0) -> tuple[int, int]:
-    return wire.read_acknowledgements(np.frombuffer(data, np.uint8).copy(), len(data), at, book, acknowledged)
+    return replies.read_acknowledgements(np.frombuffer(data, np.uint8).copy(), len(data), at, book, acknowledged)
 
 
 @pytest.mark.parametrize("load", LOADS)

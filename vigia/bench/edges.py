@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from vigia.bench import BenchError, wire
+from vigia.bench import BenchError, replies, wire
 from vigia.bench.line import CONNECT_TIMEOUT_S, Line
 from vigia.bench.load import DEVICE, GROUP, Load, device_birth, node_birth, node_id
 from vigia.errors import ConfigError
@@ -212,7 +212,7 @@ class Edges:
         self._filled += received
         at = 0
         while True:
-            at, end = wire.read_acknowledgements(self._in, self._filled, at, self._book, self._acknowledged)
+            at, end = replies.read_acknowledgements(self._in, self._filled, at, self._book, self._acknowledged)
             if end == at:
                 break
             self._hear(self._in[at:end])
