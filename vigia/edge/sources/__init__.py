@@ -42,6 +42,7 @@ class Source(Protocol):
 
 SOURCES: Mapping[str, str] = {
     "replay": "vigia.edge.sources.replay.source:ReplaySource",
+    "modbus": "vigia.edge.sources.modbus.source:ModbusSource",
 }
 """Module and class of each source, by the `type` of its table."""
 

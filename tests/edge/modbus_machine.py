@@ -1,0 +1,90 @@
+"""A machine that speaks Modbus: pymodbus' own server on a free port, with a memory to set and manners to lose."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from pymodbus import FramerType
+from pymodbus.constants import ExcCodes
+from pymodbus.pdu import ModbusPDU
+from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+
+TABLES = {1: "coil", 2: "discrete_input", 3: "holding_register", 4: "input_register"}
+BITS = 256
+
+Memory = Mapping[str, list[object]]
+Request = tuple[str, int, int]
+
+
+@dataclass
+class Machine:
+    """`units` is the memory by unit id. A unit that is in `silent` does not answer; `manners` may refuse or delay a request."""
+
+    units: Mapping[int, Memory]
+    framer: FramerType = FramerType.SOCKET
+    port: int = 0
+    silent: set[int] = field(default_factory=set)
+    manners: Callable[[int, Request], ExcCodes | float | None] = lambda _unit, _request: None
+    requests: list[tuple[int, Request]] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    connections: int = 0
+
+    async def start(self) -> None:
+        devices = [SimDevice(id=unit, simdata=_blocks(memory), action=self._action(unit)) for unit, memory in self.units.items()]
+        self._server = ModbusTcpServer(
+            devices, framer=self.framer, address=("127.0.0.1", self.port), trace_pdu=self._trace, trace_connect=self._count
+        )
+        await self._server.serve_forever(background=True)
+        self.port = self._server.transport.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+
+    async def stop(self) -> None:
+        await self._server.shutdown()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    def _trace(self, sending: bool, pdu: ModbusPDU) -> ModbusPDU:  # noqa: FBT001 - the library's hook
+        if not sending:
+            self._asked = (TABLES[pdu.function_code], pdu.address, pdu.count)
+            self.requests.append((pdu.dev_id, self._asked))
+            self.times.append(asyncio.get_running_loop().time())
+        return pdu
+
+    def _count(self, connected: bool) -> None:  # noqa: FBT001 - the library's hook
+        self.connections += connected
+
+    def _action(self, unit: int) -> Callable[..., object]:
+        async def action(*_: object) -> ExcCodes | None:
+            if unit in self.silent:
+                await asyncio.Event().wait()
+            said = self.manners(unit, self._asked)
+            if isinstance(said, float):
+                await asyncio.sleep(said)
+                return None
+            return said
+
+        return action
+
+
+def _blocks(memory: Memory) -> tuple[list[SimData], list[SimData], list[SimData], list[SimData]]:
+    coils, inputs = [_bits(memory.get(table, [])) for table in ("coil", "discrete_input")]
+    holding, input_ = [_registers(memory.get(table, [])) for table in ("holding_register", "input_register")]
+    return coils, inputs, holding, input_
+
+
+def _bits(on: list[object]) -> list[SimData]:
+    return [SimData(0, values=[bit in on for bit in range(BITS)], datatype=DataType.BITS)]
+
+
+def _registers(runs: list[object]) -> list[SimData]:
+    """Each run: first address and words in hexadecimal, apart by blanks."""
+    made = []
+    for first, words in runs:  # type: ignore[misc]
+        made.append(SimData(first, values=[int(word, 16) for word in words.split()], datatype=DataType.REGISTERS))  # type: ignore[has-type]
+    return made or [SimData(60_000, datatype=DataType.REGISTERS, values=[0])]

@@ -1,0 +1,1 @@
+"""Reads registers and bits of machines that speak Modbus."""
