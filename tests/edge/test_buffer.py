@@ -70,20 +70,26 @@ def test_samples_of_a_device_that_was_not_born_are_refused_whole(buffer: EdgeBuf
     assert (buffer.newest, buffer.position) == (0, None)
 
 
+def use_bd_seq(buffer: EdgeBuffer) -> int:
+    bd_seq = buffer.next_bd_seq
+    buffer.use_bd_seq(bd_seq)
+    return bd_seq
+
+
 def test_all_of_it_survives_a_restart(buffer: EdgeBuffer, path: Path) -> None:
     buffer.append(Tick(samples=(sample(1),), position="p"))
-    assert [buffer.next_bd_seq() for _ in range(2)] == [0, 1]
+    assert [use_bd_seq(buffer) for _ in range(2)] == [0, 1]
     epoch, births = buffer.epoch, buffer.births()
     buffer.close()
     again = EdgeBuffer(path)
     assert (again.epoch, again.newest, again.acknowledged, again.position, again.births()) == (epoch, 1, 0, "p", births)
-    assert again.next_bd_seq() == 2
+    assert again.next_bd_seq == 2
     assert again.append(Tick(samples=(sample(2),)))[0].eseq == 2
     again.close()
 
 
 def test_the_count_of_connections_wraps_after_255(buffer: EdgeBuffer) -> None:
-    assert [buffer.next_bd_seq() for _ in range(258)][-3:] == [255, 0, 1]
+    assert [use_bd_seq(buffer) for _ in range(258)][-3:] == [255, 0, 1]
 
 
 def test_an_earlier_birth_is_kept_as_long_as_its_batches(buffer: EdgeBuffer) -> None:
@@ -191,7 +197,7 @@ def test_a_disk_that_refuses_stores_nothing_and_is_tried_again(buffer: EdgeBuffe
     with pytest.raises(BufferUnavailableError):
         buffer.append(Tick(samples=(sample(1),)))
     with pytest.raises(BufferUnavailableError):
-        buffer.next_bd_seq()
+        buffer.use_bd_seq(0)
     buffer._connection.execute("pragma query_only = off")
     assert buffer.append(Tick(samples=(sample(1),)))[0].eseq == 1
 

@@ -43,6 +43,13 @@ def test_the_broker_of_the_command_line_wins(file: Path) -> None:
     assert load_config(file, "mqtts://broker:1").broker.tls
 
 
+def test_several_brokers_are_tried_in_their_order(file: Path) -> None:
+    file.write_text(GOOD.replace("[buffer]", 'servers = ["mqtts://b", "mqtt://c:1"]\n[buffer]'))
+    brokers = load_config(file).broker.each()
+    assert [(broker.address, broker.tls) for broker in brokers] == [("127.0.0.1:1883", False), ("b:8883", True), ("c:1", False)]
+    assert [broker.address for broker in load_config(file, "mqtt://only:1").broker.each()] == ["only:1"]
+
+
 def test_the_sample_is_a_valid_configuration(tmp_path: Path) -> None:
     import vigia.edge.sources.replay as room  # noqa: PLC0415
 
@@ -52,7 +59,7 @@ def test_the_sample_is_a_valid_configuration(tmp_path: Path) -> None:
     file.write_text(sample)
     load_config(file)
     # With every commented setting switched on, too.
-    file.write_text(re.sub(r"^# (?=(\[\[node|device|point|dead_band|max_silence_s|ca|cert|key)\b)", "", sample, flags=re.MULTILINE))
+    file.write_text(re.sub(r"^# (?=(\[\[node|device|point|dead_band|max_silence_s|servers|ca|cert|key)\b)", "", sample, flags=re.MULTILINE))
     assert load_config(file).nodes[0].report[0].dead_band == 0.5
 
 
@@ -68,6 +75,11 @@ def test_the_sample_is_a_valid_configuration(tmp_path: Path) -> None:
         ('"recording.txt"', '"nothing.txt"', "nothing.txt: no such file; set `data` of the replay source to a C-MAPSS text file"),
         ("mqtt://user:pass%20word@127.0.0.1", "http://secret@x", "broker.url: write mqtt://host:port or mqtts://user:password@host:port"),
         ("mqtt://user:pass%20word@127.0.0.1", "mqtt://x:99999", "broker.url: Port out of range 0-65535"),
+        (
+            "[buffer]",
+            'servers = ["mqtt://b", "http://secret@x"]\n[buffer]',
+            "broker.servers[1]: write mqtt://host:port or mqtts://user:password@host:port",
+        ),
         ("[broker]", "[broker", "not a TOML file"),
     ],
 )

@@ -24,7 +24,7 @@ async def run(config: EdgeConfig) -> None:
             buffer = EdgeBuffer(config.buffer_path(node), config.buffer.max_bytes, config.buffer.max_age_h * 3600)
             stack.callback(buffer.close)
             nodes.append(EdgeNode(node, config.broker, buffer, source))
-        log.info("gateway started", nodes=len(nodes), broker=f"{config.broker.host}:{config.broker.port}")
+        log.info("gateway started", nodes=len(nodes), brokers=[broker.address for broker in config.broker.each()])
         try:
             async with asyncio.TaskGroup() as tasks:
                 for one in nodes:
@@ -51,11 +51,8 @@ def check(config: EdgeConfig) -> list[str]:
         probe.unlink()
     except OSError as error:
         raise EdgeError(f"{folder}: {error.strerror or error}; choose a folder for buffers that can be written") from None
-    scheme = "mqtts" if config.broker.tls else "mqtt"
-    return [
-        f"{node.name}: {node.source['type']} -> {config.buffer_path(node)} -> {scheme}://{config.broker.host}:{config.broker.port}"
-        for node in config.nodes
-    ]
+    brokers = " or ".join(f"{'mqtts' if broker.tls else 'mqtt'}://{broker.address}" for broker in config.broker.each())
+    return [f"{node.name}: {node.source['type']} -> {config.buffer_path(node)} -> {brokers}" for node in config.nodes]
 
 
 def status(config: EdgeConfig) -> dict[str, BufferStatus | None]:

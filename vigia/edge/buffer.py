@@ -30,6 +30,7 @@ from vigia.edge.buffer_file import (
 )
 from vigia.edge.buffer_records import Batch, Birth, Tombstone, by_device, priority_of, read_samples, runs, write_device, write_samples
 from vigia.edge.samples import Device, Tick
+from vigia.sparkplug.session import next_seq
 
 __all__ = ["BufferStatus", "BufferUnavailableError", "EdgeBuffer", "UnbornDeviceError", "buffer_status"]
 
@@ -106,6 +107,11 @@ class EdgeBuffer:
         """How far the source got, as its last stored tick told it."""
         return self._state.position
 
+    @property
+    def next_bd_seq(self) -> int:
+        """The bdSeq of the next connection: one more than the last that was used, also across restarts; 0..255."""
+        return next_seq(self._state.bd_seq)
+
     def births(self) -> dict[int, Birth]:
         """By id: the devices that are alive, and earlier births that stored batches still belong to."""
         return self._births
@@ -171,11 +177,10 @@ class EdgeBuffer:
             old = self._connection.execute("select eseq from batch where stored_ms < ? order by eseq", (cutoff,)).fetchall()
             return self._drop([eseq for (eseq,) in old], f"older than {self.max_age_s / 3600:g} h", state)
 
-    def next_bd_seq(self) -> int:
-        """The bdSeq of the next connection: one more than the last, also across restarts; 0..255. Raises BufferUnavailableError."""
+    def use_bd_seq(self, bd_seq: int) -> None:
+        """A CONNECT that carries this number may leave now. Raises BufferUnavailableError."""
         with self._lock, self._transaction() as state:
-            state.bd_seq = (state.bd_seq + 1) % 256
-            return state.bd_seq
+            state.bd_seq = bd_seq
 
     def close(self) -> None:
         """Close the file."""

@@ -3,10 +3,10 @@
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from vigia.edge import EdgeError
 from vigia.edge.sources import SOURCES, Source, source_class
@@ -22,23 +22,37 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class BrokerConfig(_Table):
-    """The table `[broker]`: which MQTT broker, and how to prove who we are."""
+def _a_broker(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or not parts.hostname or parts.path.strip("/"):
+        raise ValueError("write mqtt://host:port or mqtts://user:password@host:port")
+    _ = parts.port  # raises ValueError when it is no port
+    return url
 
-    url: str = Field(description="mqtt[s]://[user:password@]host[:port]")
+
+BrokerUrl = Annotated[str, AfterValidator(_a_broker)]
+
+
+class BrokerConfig(_Table):
+    """The table `[broker]`: which MQTT broker, or brokers, and how to prove who we are."""
+
+    url: BrokerUrl = Field(description="mqtt[s]://[user:password@]host[:port]")
+    servers: tuple[BrokerUrl, ...] = Field(
+        default=(), description="More brokers of the same host application: the next one is tried when the host is offline at this one."
+    )
     ca: Path | None = Field(default=None, description="CA certificate file for mqtts; default the system's.")
     cert: Path | None = Field(default=None, description="Client certificate file for mqtts.")
     key: Path | None = Field(default=None, description="Client key file for mqtts.")
     keepalive_s: int = Field(default=15, ge=5, le=3600, description="A connection silent for 1.5 times this long is given up.")
 
-    @field_validator("url")
-    @classmethod
-    def _url_is_a_broker(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in _PORTS or not parts.hostname or parts.path.strip("/"):
-            raise ValueError("write mqtt://host:port or mqtts://user:password@host:port")
-        _ = parts.port  # raises ValueError when it is no port
-        return url
+    def each(self) -> tuple["BrokerConfig", ...]:
+        """One configuration for each broker, in the order in which they are tried."""
+        return tuple(self.model_copy(update={"url": url, "servers": ()}) for url in (self.url, *self.servers))
+
+    @property
+    def address(self) -> str:
+        """Where the broker is, without what proves who we are."""
+        return f"{self.host}:{self.port}"
 
     @property
     def host(self) -> str:
@@ -135,7 +149,7 @@ class EdgeConfig:
 
 
 def load_config(path: Path, broker_url: str | None = None) -> EdgeConfig:
-    """The configuration in the file `path`; `broker_url`, when given, is used instead of the file's.
+    """The configuration in the file `path`; `broker_url`, when given, is used instead of all the file's brokers.
 
     Raises ConfigError naming the file, the key and the remedy.
     """
@@ -147,7 +161,7 @@ def load_config(path: Path, broker_url: str | None = None) -> EdgeConfig:
         raise ConfigError(f"{path}: not a TOML file: {error}") from None
     broker = tables.get("broker", {})
     if broker_url is not None and isinstance(broker, dict):
-        tables["broker"] = {**broker, "url": broker_url}
+        tables["broker"] = {**broker, "url": broker_url, "servers": []}
     folder = path.absolute().parent
     try:
         file = _File.model_validate(tables)
@@ -191,5 +205,5 @@ def _explain(path: Path, prefix: str, error: ValidationError) -> str:
         case "extra_forbidden":
             return f"{path}: {key} is not a setting; remove it or correct its spelling"
         case _:
-            shown = "" if key.endswith("url") else f" = {str(first['input'])[:60]!r}"
+            shown = "" if key.startswith(("broker.url", "broker.servers")) else f" = {str(first['input'])[:60]!r}"
             return f"{path}: {key}{shown}: {first['msg'].removeprefix('Value error, ')}"

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -25,6 +26,15 @@ PAHO_KEEPALIVE_SHARE = 0.75
 OnMessage = Callable[[str, bytes], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Will:
+    """What the broker publishes when the connection breaks. `on_use` is called, in a worker thread, right before it is handed over."""
+
+    topic: str
+    payload: bytes
+    on_use: Callable[[], None]
+
+
 class ConnectionLostError(EdgeError):
     """The connection to the broker is lost."""
 
@@ -32,10 +42,9 @@ class ConnectionLostError(EdgeError):
 class Connection:
     """`on_message` and `on_lost` are called in the event loop that opened the connection."""
 
-    def __init__(
-        self, broker: BrokerConfig, client_id: str, will: tuple[str, bytes], on_message: OnMessage, on_lost: Callable[[], None]
-    ) -> None:
+    def __init__(self, broker: BrokerConfig, client_id: str, will: Will, on_message: OnMessage, on_lost: Callable[[], None]) -> None:
         self._broker = broker
+        self._will = will
         self._on_message = on_message
         self._on_lost = on_lost
         self._ready: asyncio.Future[None] | None = None
@@ -43,7 +52,7 @@ class Connection:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.lost = False
         client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id, clean_session=True, protocol=mqtt.MQTTv311, reconnect_on_failure=False)
-        client.will_set(*will, qos=1, retain=False)
+        client.will_set(will.topic, will.payload, qos=1, retain=False)
         if broker.user is not None:
             client.username_pw_set(broker.user, broker.password)
         client.connect_timeout = CONNECT_TIMEOUT_S
@@ -51,11 +60,11 @@ class Connection:
         client.on_subscribe = self._subscribed
         client.on_message = self._received
         client.on_disconnect = self._disconnected
-        client.on_socket_open = _send_at_once
+        client.on_socket_open = self._reached
         self._client = client
 
     async def open(self, filters: Sequence[str]) -> None:
-        """Connect and subscribe to `filters` at QoS 1. Raises ConnectionLostError with the reason."""
+        """Connect and subscribe to `filters` at QoS 1. Raises ConnectionLostError with the reason, and what the Will's `on_use` raises."""
         self._loop = asyncio.get_running_loop()
         self._ready = self._loop.create_future()
         self._filters = [(topic_filter, 1) for topic_filter in filters]
@@ -97,6 +106,13 @@ class Connection:
         self._client.disconnect()
         await asyncio.to_thread(self._client.loop_stop)
 
+    def _reached(self, _client: mqtt.Client, _data: object, sock: Any) -> None:  # noqa: ANN401 - a socket, or TLS around one
+        """The broker's machine answers; CONNECT comes next. Called in the worker thread that connects."""
+        with contextlib.suppress(OSError, AttributeError):
+            # Small messages must not wait for the acknowledgement of earlier ones.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._will.on_use()
+
     # ── called in paho's network thread ──
 
     def _connected(self, client: mqtt.Client, _data: object, _flags: object, code: ReasonCode, _properties: object) -> None:
@@ -135,9 +151,3 @@ class Connection:
         if not self.lost:
             self.lost = True
             self._on_lost()
-
-
-def _send_at_once(_client: mqtt.Client, _data: object, sock: Any) -> None:  # noqa: ANN401 - a socket, or TLS around one
-    """Small messages must not wait for the acknowledgement of earlier ones."""
-    with contextlib.suppress(OSError, AttributeError):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

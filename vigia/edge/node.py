@@ -7,6 +7,7 @@ loses is still on disk and is sent again until the host has acknowledged it.
 import asyncio
 import random
 from dataclasses import replace
+from itertools import cycle
 
 import structlog
 
@@ -17,7 +18,7 @@ from vigia.edge.messages import Messages
 from vigia.edge.outbox import Outbox
 from vigia.edge.report import ByException, Rule
 from vigia.edge.samples import Tick
-from vigia.edge.session import HostOfflineError, Mail, Session
+from vigia.edge.session import HostOfflineError, Mail, Server, Session
 from vigia.edge.sources import Source
 from vigia.edge.supervision import SourceStatus, Supervisor
 
@@ -35,7 +36,8 @@ class EdgeNode:
 
     def __init__(self, config: NodeConfig, broker: BrokerConfig, buffer: EdgeBuffer, source: Source) -> None:
         self._config = config
-        self._broker = broker
+        brokers = broker.each()
+        self._servers = [Server(one, is_only=len(brokers) == 1) for one in brokers]
         self._buffer = buffer
         self._supervisor = Supervisor(config.name, source, buffer, self._collect)
         self._log = log.bind(node=config.name)
@@ -87,20 +89,18 @@ class EdgeNode:
         self._mail.wake.set()
 
     async def _talk(self) -> None:
-        """One session after another, with growing pauses while there is none to be had."""
+        """One session after another, each with the next server, with growing pauses while there is none to be had."""
         pause_s = FIRST_PAUSE_S
         last_words = ""
-        while True:
-            session = None
+        for server in cycle(self._servers):
+            session = Session(self._config, server, self._messages, self._mail)
             try:
-                bd_seq = await asyncio.to_thread(self._buffer.next_bd_seq)
-                session = Session(self._config, self._broker, self._messages, self._mail, bd_seq)
                 await session.run()
             except (ConnectionLostError, HostOfflineError, BufferUnavailableError) as error:
                 if str(error) != last_words:
                     self._log.warning("not connected", why=str(error))
                 last_words = str(error)
-            if session is not None and session.was_born:
+            if session.was_born:
                 pause_s, last_words = FIRST_PAUSE_S, ""
             # Spread, so that a fleet does not come back in one moment.
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret

@@ -7,6 +7,7 @@ took the message.
 import asyncio
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import structlog
 
@@ -15,7 +16,7 @@ from vigia.edge.buffer import EdgeBuffer
 from vigia.edge.buffer_file import now_ms
 from vigia.edge.buffer_records import Batch, Birth
 from vigia.edge.config import BrokerConfig, NodeConfig
-from vigia.edge.connection import Connection
+from vigia.edge.connection import Connection, Will
 from vigia.edge.messages import Messages
 from vigia.edge.outbox import Outbox
 from vigia.sparkplug import SparkplugError
@@ -28,6 +29,7 @@ log = structlog.get_logger()
 LIVE_AT_ONCE = 64
 BACKLOG_AT_ONCE = 32
 BIRTH_EVERY_S = 0.5
+HOST_PATIENCE_S = 2.0
 
 
 class HostOfflineError(EdgeError):
@@ -52,18 +54,29 @@ class Mail:
         self.watermark = max(self.watermark, self.buffer.acknowledged)
 
 
+@dataclass
+class Server:
+    """A broker of the node's list, and the newest word heard there of the primary host. `is_only`: there is no other to turn to."""
+
+    broker: BrokerConfig
+    is_only: bool
+    host: PrimaryHost = field(default_factory=PrimaryHost)
+
+
 class Session:
     """A session that `run` opens and ends; `was_born` tells whether it got as far as its births."""
 
-    def __init__(self, config: NodeConfig, broker: BrokerConfig, messages: Messages, mail: Mail, bd_seq: int) -> None:
+    def __init__(self, config: NodeConfig, server: Server, messages: Messages, mail: Mail) -> None:
         self.was_born = False
         self._config = config
         self._messages = messages
         self._mail = mail
         self._buffer = mail.buffer
         self._outbox = mail.outbox
-        self._bd_seq = bd_seq
-        self._host = PrimaryHost()
+        self._bd_seq = self._buffer.next_bd_seq
+        self._server = server
+        self._host = server.host
+        self._host_spoke = False
         self._host_topic = str(StateTopic(config.primary_host)) if config.primary_host else None
         self._death_topic = self._topic(MessageType.NDEATH)
         self._born: dict[str, Birth] = {}
@@ -74,11 +87,13 @@ class Session:
         self._newest_told_at = 0.0
         self._born_at = 0.0
         self._log = log.bind(node=config.name)
-        will = (self._death_topic, encode(node_death(bd_seq, now_ms())))
-        self._connection = Connection(broker, f"{config.group_id}.{config.node_id}", will, self._hear, mail.wake.set)
+        death = encode(node_death(self._bd_seq, now_ms()))
+        will = Will(self._death_topic, death, partial(self._buffer.use_bd_seq, self._bd_seq))
+        self._connection = Connection(server.broker, f"{config.group_id}.{config.node_id}", will, self._hear, mail.wake.set)
 
     async def run(self) -> None:
         """Publish until the connection, or the host, is lost. Raises ConnectionLostError, HostOfflineError, BufferUnavailableError."""
+        self._host.online = False  # until it says so here again
         filters = [node_command_filter(self._config.group_id, self._config.node_id)]
         await self._connection.open(filters if self._host_topic is None else [*filters, self._host_topic])
         try:
@@ -98,6 +113,7 @@ class Session:
         try:
             if topic == self._host_topic:
                 self._host.hears(HostState.decode(data))
+                self._host_spoke = True
             else:
                 self._obey(data)
         except SparkplugError as error:
@@ -123,16 +139,19 @@ class Session:
             self._mail.settle_wanted.set()
 
     async def _wait_for_host(self) -> None:
+        """Until the host is online; raises HostOfflineError when it is not and may be at another server."""
         if self._host_topic is None:
             return
-        told = False
+        patient_until, told = time.monotonic() + HOST_PATIENCE_S, False
         while not self._host.online:
             self._connection.check()
-            if not told and not await self._woken(1.0):
+            left_s = patient_until - time.monotonic()
+            if not self._server.is_only and (self._host_spoke or left_s <= 0):
+                raise HostOfflineError
+            if not told and left_s <= 0:
                 self._log.info("waiting for the primary host", host=self._config.primary_host)
                 told = True
-            elif told:
-                await self._woken(None)
+            await self._woken(None if told else left_s)
 
     # ── what is sent ──
 
@@ -141,7 +160,9 @@ class Session:
         self._outbox.begin(self._mail.watermark + 1, self._buffer.newest, time.monotonic())
         self._bear_all()
         self.was_born = True
-        self._log.info("online", bd_seq=self._bd_seq, devices=len(self._born), waiting=len(self._outbox.backlog))
+        self._log.info(
+            "online", broker=self._server.broker.address, bd_seq=self._bd_seq, devices=len(self._born), waiting=len(self._outbox.backlog)
+        )
 
     async def _work(self) -> None:
         """Send what may be sent now."""
