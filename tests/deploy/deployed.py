@@ -1,5 +1,6 @@
 """What a server runs, without its containers: the broker with its configuration and certificates, the database with its logins."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -53,16 +54,18 @@ class Authority:
 
 
 class Broker:
-    """Mosquitto with the committed configuration: only port, address and folders are replaced."""
+    """Mosquitto with the committed configuration: only ports, address and folders are replaced.
+
+    Gateways come in by `port`, the host application by `host_port`.
+    """
 
     def __init__(self, authority: Authority, folder: Path) -> None:
         self.authority = authority
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port, self.host_port = _free_ports(2)
         text = (DEPLOY / "mosquitto" / "mosquitto.conf").read_text()
-        text, count = re.subn(r"^listener 8883$", f"listener {self.port} 127.0.0.1", text, flags=re.MULTILINE)
-        assert count == 1
+        for deployed, port in ((8883, self.port), (8884, self.host_port)):
+            text, count = re.subn(rf"^listener {deployed}$", f"listener {port} 127.0.0.1", text, flags=re.MULTILINE)
+            assert count == 1
         text = text.replace("/mosquitto/pki/", f"{authority.folder}/broker/").replace("/mosquitto/data/", f"{folder}/")
         assert "/mosquitto/" not in text
         if os.geteuid() == 0:
@@ -79,7 +82,7 @@ class Broker:
         deadline = time.monotonic() + PATIENCE_S
         while self._process.poll() is None and time.monotonic() < deadline:
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                socket.create_connection(("127.0.0.1", self.host_port), timeout=1).close()  # the last that opens
             except ConnectionRefusedError:
                 time.sleep(0.02)
             else:
@@ -99,6 +102,14 @@ class Broker:
         deadline = time.monotonic() + PATIENCE_S
         while self._log.read_text().count("Reloading config") == before and time.monotonic() < deadline:
             time.sleep(0.02)
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def psql() -> str:

@@ -49,7 +49,7 @@ class Client:
         if will is not None:
             self._client.will_set(will, b"will", qos=1)
         try:
-            self._client.connect("localhost", broker.port, keepalive=30)
+            self._client.connect("localhost", broker.host_port if identity == "ingest" else broker.port, keepalive=30)
         except (ssl.SSLError, ConnectionError):
             self.admitted = False
             return
@@ -225,6 +225,14 @@ def test_another_clients_id_throws_nobody_off(broker: Broker) -> None:
             first.publish(MARK)
             assert host.until(MARK) == []
             assert first.lost.empty()
+
+
+def test_the_hosts_connections_stand_side_by_side(broker: Broker) -> None:
+    with Client(broker, "ingest", client_id="data") as data, Client(broker, "ingest", client_id="state") as state:
+        data.subscribe("spBv1.0/#")
+        state.publish("spBv1.0/STATE/vigia")
+        assert data.until("spBv1.0/STATE/vigia") == []
+        assert data.lost.empty()
 
 
 def test_new_edge_is_admitted_and_a_removed_one_shut_out(tmp_path: Path) -> None:

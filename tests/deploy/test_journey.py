@@ -115,7 +115,7 @@ def test_readings_of_a_gateway_reach_the_database(deployed_dsn: str, tmp_path: P
     certificates = authority.folder / "ingest"
     environment = {
         "VIGIA_DSN": url(deployed_dsn, "ingest"),
-        "VIGIA_BROKER": f"mqtts://localhost:{broker.port}",
+        "VIGIA_BROKER": f"mqtts://localhost:{broker.host_port}",
         "VIGIA_BROKER_CA": str(certificates / "ca.crt"),
         "VIGIA_BROKER_CERT": str(certificates / "ingest.crt"),
         "VIGIA_BROKER_KEY": str(certificates / "ingest.key"),
