@@ -173,7 +173,9 @@ class Session:
             self._log.warning("new epoch", epoch=self._buffer.epoch)
             self._begin()
         now = time.monotonic()
-        if self._rebirth_wanted and now >= self._born_at + BIRTH_EVERY_S:
+        if self._rebirth_wanted:
+            if now < self._born_at + BIRTH_EVERY_S:
+                return  # who asks for births understands no data until they come
             # What the host missed may be data as well as births.
             self._outbox.retry()
             self._bear_all()
@@ -189,14 +191,15 @@ class Session:
 
     async def _rest(self) -> None:
         """Wait until there is something to do again."""
+        if self._rebirth_wanted:
+            await self._woken(max(self._born_at + BIRTH_EVERY_S - time.monotonic(), 0.0))
+            return
         if self._outbox.live_ready or self._outbox.next_backlog() is not None:
             await asyncio.sleep(0)
             return
         deadlines = [self._newest_told_at + self._config.heartbeat_s]
         if (deadline := self._outbox.deadline()) is not None:
             deadlines.append(deadline)
-        if self._rebirth_wanted:
-            deadlines.append(self._born_at + BIRTH_EVERY_S)
         await self._woken(max(min(deadlines) - time.monotonic(), 0.0))
 
     async def _woken(self, timeout_s: float | None) -> bool:
