@@ -92,6 +92,17 @@ def test_a_device_dies_and_comes_with_its_engine(gateway: Gateway, host: Host) -
     assert host.types.count(MessageType.DDEATH) == 2
 
 
+def test_a_device_dies_before_a_host_that_acknowledges_nothing(gateway: Gateway, host: Host) -> None:
+    host.acknowledging = False
+    gateway.config.write_text(gateway.config.read_text().replace("ack_timeout_s = 1.0", "ack_timeout_s = 3.0\nwindow = 4"))
+    gateway.install("L", "ESN-1", 1, 0)
+    gateway.start()
+    gateway.clock(20)
+    wait_for(lambda: len(host.batches) >= 8)
+    gateway.remove("L", 20)
+    wait_for(lambda: MessageType.DDEATH in host.types)
+
+
 def test_history_is_told_under_the_engine_that_made_it(gateway: Gateway, broker: RunningBroker) -> None:
     gateway.install("L", "ESN-1", 1, 0)
     gateway.install("R", "ESN-9", 3, 0)

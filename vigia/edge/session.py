@@ -30,6 +30,7 @@ LIVE_AT_ONCE = 64
 BACKLOG_AT_ONCE = 32
 BIRTH_EVERY_S = 0.5
 HOST_PATIENCE_S = 2.0
+LINGER_S = 1.0
 
 
 class HostOfflineError(EdgeError):
@@ -80,6 +81,7 @@ class Session:
         self._host_topic = str(StateTopic(config.primary_host)) if config.primary_host else None
         self._death_topic = self._topic(MessageType.NDEATH)
         self._born: dict[str, Birth] = {}
+        self._told_at: dict[str, float] = {}
         self._seq = 0
         self._rebirth_wanted = False
         self._tombstones_due = True
@@ -219,10 +221,9 @@ class Session:
             self._send_batch(batch, now, historical=False)
 
     async def _send_backlog(self) -> None:
-        if not self._outbox.backlog:
-            self._bury()
         due = self._outbox.next_backlog()
         if due is None:
+            self._bury(time.monotonic())
             return
         first, last, room = due
         batches = await asyncio.to_thread(self._buffer.take, first, last, min(room, BACKLOG_AT_ONCE))
@@ -244,6 +245,7 @@ class Session:
         payload = self._messages.device_data(batch, birth, now_ms(), historical=historical, other_serial=other_serial)
         self._publish(self._topic(MessageType.DDATA, batch.device_id), payload)
         self._outbox.sent(batch.eseq, now)
+        self._told_at[batch.device_id] = now
 
     def _born_for(self, birth: Birth) -> Birth:
         """The device's birth in this session, made now if need be, under which samples of `birth` can be sent."""
@@ -287,12 +289,16 @@ class Session:
         )
         self._born[device_id] = birth
 
-    def _bury(self) -> None:
-        """Nothing waits any more: devices that went, and were kept for their last batches, die."""
-        living = self._living()
+    def _bury(self, now: float) -> None:
+        """Devices that went, and were kept for their last batches, die.
+
+        They do so as soon as nothing waits; or, for a host may never acknowledge, when none of their batches was sent for a while.
+        """
+        living, late = self._living(), now - LINGER_S if self._outbox.backlog else now
         for device_id in [device_id for device_id in self._born if device_id not in living]:
-            self._publish(self._topic(MessageType.DDEATH, device_id), Payload(now_ms()))
-            del self._born[device_id]
+            if self._told_at.get(device_id, 0.0) <= late:
+                self._publish(self._topic(MessageType.DDEATH, device_id), Payload(now_ms()))
+                del self._born[device_id]
 
     async def _send_tombstones(self) -> None:
         self._tombstones_due = False
