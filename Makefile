@@ -7,6 +7,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 # The machine's own certificates: a company's proxy is trusted when the machine trusts it.
 export UV_SYSTEM_CERTS := 1
 export UV_NO_PROGRESS := 1
+# Who forbids Python to keep what it compiled pays for it at every start of a process, and the tests start hundreds.
+unexport PYTHONDONTWRITEBYTECODE
 
 ENVIRONMENT := .venv/.synced
 FRONTEND := vigia/portal/static/vendor/.built
