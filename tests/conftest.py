@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from uuid import uuid4
@@ -28,17 +29,28 @@ FAST: Mapping[str, str] = {
     "synchronous_commit": "off",
     "shared_buffers": "64MB",
     "max_connections": "200",
+    "min_wal_size": "80MB",
+    "max_wal_size": "256MB",
 }
+
+# A database is a thousand files: copying it is ten times quicker where no disk keeps them.
+MEMORY = Path("/dev/shm")  # noqa: S108 - the folder made there has a name of the run's own
+MEMORY_NEEDED = 2 * 1024**3
 
 
 @pytest.fixture(scope="session")
-def server_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The run's own PostgreSQL, shared by all xdist workers: the last one stops it."""
+def server_dsn(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Iterator[str]:
+    """The run's own PostgreSQL, in memory if there is room, shared by all xdist workers: the last one stops and removes it."""
     home = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         home = home.parent
+    in_memory = MEMORY / f"vigia-tests-{testrun_uid}"
+    if in_memory.is_dir() or (MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_NEEDED):
+        home = in_memory
     with EmbeddedPostgres(home, FAST) as server:
         yield server.dsn
+    if home == in_memory and not server.running():
+        shutil.rmtree(home, ignore_errors=True)  # both workers may be the last
 
 
 @pytest.fixture(scope="session")
@@ -150,7 +162,7 @@ class _fresh_database:  # noqa: N801 - used like a function
 
     def __init__(self, server_dsn: str, template: str | None) -> None:
         self._server_dsn = server_dsn
-        self._template = sql.SQL(" template {}").format(sql.Identifier(template)) if template else sql.SQL("")
+        self._template = sql.SQL(" template {} strategy file_copy").format(sql.Identifier(template)) if template else sql.SQL("")
         self._name = sql.Identifier(f"test_{uuid4().hex[:12]}")
 
     def __enter__(self) -> str:
