@@ -30,7 +30,6 @@ LIVE_AT_ONCE = 64
 BACKLOG_AT_ONCE = 32
 BIRTH_EVERY_S = 0.5
 HOST_PATIENCE_S = 2.0
-LINGER_S = 1.0
 
 
 class HostOfflineError(EdgeError):
@@ -294,7 +293,7 @@ class Session:
 
         They do so as soon as nothing waits; or, for a host may never acknowledge, when none of their batches was sent for a while.
         """
-        living, late = self._living(), now - LINGER_S if self._outbox.backlog else now
+        living, late = self._living(), now - self._config.ack_timeout_s / 2 if self._outbox.backlog else now
         for device_id in [device_id for device_id in self._born if device_id not in living]:
             if self._told_at.get(device_id, 0.0) <= late:
                 self._publish(self._topic(MessageType.DDEATH, device_id), Payload(now_ms()))
