@@ -1,16 +1,21 @@
 """What every process may be told, from the environment (`VIGIA_*`) and the command line.
 
-Built at the entry point and passed; no room imports it.
+Built at the entry point and passed; no room imports it. It needs the standard library only: each start of each command reads it.
 """
 
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
-
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from types import MappingProxyType
+from typing import Any, Literal, get_args
 
 from vigia.errors import ConfigError
 
+Clock = Literal["wall", "fleet"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+LAST_PORT = 65535
 OPTIONS = {
     "home": "--home",
     "dsn": "--dsn",
@@ -24,63 +29,115 @@ OPTIONS = {
 }  # the others are variables only
 
 
-class Settings(BaseSettings):
-    """Settings shared by all commands. A command-line option wins over the environment."""
+@dataclass(frozen=True)
+class Settings:
+    """Settings shared by all commands. A command-line option wins over the environment.
 
-    model_config = SettingsConfigDict(env_prefix="VIGIA_", extra="ignore", frozen=True)
+    `home`: folder that holds everything Vigía makes on this machine.
+    `dsn`, `broker`: PostgreSQL and MQTT broker (mqtt[s]://[user:password@]host:port) to use instead of the embedded ones.
+    `broker_ca`, `broker_cert`, `broker_key`: for mqtts, the CA's certificate and the client's, with its key.
+    `gateway_broker`, `gateway_broker_ca`: where gateways reach the broker and who vouches for it there, as the api tells those that enrol.
+    `host`, `port`: where the api and portal listen; port 0 picks a free one.
+    `ingest_topics`: table of the plain topics that ingest reads: a file, "default" for the one that comes with Vigía, "none" for none.
+    `ingest_share`: name under which several ingest workers share the data messages.
+    `ingest_watch_host`, `ingest_watch_port`: where ingest tells how it is; nowhere without a port, 0 picks a free one.
+    `clock`: what time it is: the wall clock's, or for a replayed fleet that of its newest reading.
+    `retention_*_days`: for how many days readings and their rollups are kept; None keeps all.
+    """
 
-    home: Path = Field(default=Path(".vigia"), description="Folder that holds everything Vigía makes on this machine.")
-    dsn: str | None = Field(default=None, description="PostgreSQL to use instead of the embedded one.")
-    broker: str | None = Field(
-        default=None, description="MQTT broker to use instead of the embedded one: mqtt[s]://[user:password@]host:port"
-    )
-    broker_ca: Path | None = Field(default=None, description="CA certificate file for mqtts.")
-    broker_cert: Path | None = Field(default=None, description="Client certificate file for mqtts.")
-    broker_key: Path | None = Field(default=None, description="Client key file for mqtts.")
-    host: str = Field(default="127.0.0.1", description="Address the api and portal listen on.")
-    port: int = Field(default=8080, ge=0, le=65535, description="Port the api and portal listen on; 0 picks a free one.")
-    ingest_topics: str = Field(
-        default="default",
-        description='Table of the plain topics that ingest reads: a file, "default" for the one that comes with Vigía, "none" for none.',
-    )
-    ingest_share: str | None = Field(default=None, description="Name under which several ingest workers share the data messages.")
-    ingest_watch_host: str = Field(default="127.0.0.1", description="Address on which ingest tells how it is.")
-    ingest_watch_port: int | None = Field(
-        default=None, ge=0, le=65535, description="Port on which ingest tells how it is; none by default, 0 picks a free one."
-    )
-    clock: Literal["wall", "fleet"] = Field(
-        default="wall", description="What time it is: the wall clock's, or for a replayed fleet that of its newest reading."
-    )
-    retention_raw_days: int | None = Field(default=None, description="For how many days readings are kept; all of them by default.")
-    retention_1m_days: int | None = Field(default=None, description="For how many days one-minute rollups are kept.")
-    retention_1h_days: int | None = Field(default=None, description="For how many days one-hour rollups are kept.")
-    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
-
-    @field_validator("ingest_share", "ingest_watch_port", mode="before")
-    @classmethod
-    def _nothing_is_none(cls, value: object) -> object:
-        # A compose file can leave a variable empty, but not leave it out.
-        return None if value == "" else value
-
-    @field_validator("ingest_share")
-    @classmethod
-    def _share_is_one_level(cls, value: str | None) -> str | None:
-        if value is not None and set(value) & set("/+#\0"):
-            raise ValueError("the name of a share has no /, + or #")
-        return value
+    home: Path = Path(".vigia")
+    dsn: str | None = None
+    broker: str | None = None
+    broker_ca: Path | None = None
+    broker_cert: Path | None = None
+    broker_key: Path | None = None
+    gateway_broker: str | None = None
+    gateway_broker_ca: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 8080
+    ingest_topics: str = "default"
+    ingest_share: str | None = None
+    ingest_watch_host: str = "127.0.0.1"
+    ingest_watch_port: int | None = None
+    clock: Clock = "wall"
+    retention_raw_days: int | None = None
+    retention_1m_days: int | None = None
+    retention_1h_days: int | None = None
+    log_level: LogLevel = "info"
 
 
 def load_settings(**options: object) -> Settings:
     """Settings from the environment, overridden by the `options` that are not None.
 
-    Raises ConfigError naming the variable or option, its value's fault and the remedy.
+    Raises ConfigError naming the variable or option, its value and the remedy.
     """
+    found: dict[str, Any] = {}
+    for field in fields(Settings):
+        variable = f"VIGIA_{field.name.upper()}"
+        option = options.get(field.name)
+        given = os.environ.get(variable) if option is None else option
+        if given is None:
+            continue
+        try:
+            found[field.name] = _READERS.get(field.name, str)(given)
+        except ValueError as error:
+            name = f"{variable} ({OPTIONS[field.name]})" if field.name in OPTIONS else variable
+            raise ConfigError(f"{name} = {given!r}: {error}, or leave it out.") from None
+    return Settings(**found)
+
+
+def _whole_number(given: str | int) -> int:
     try:
-        return Settings(**{key: value for key, value in options.items() if value is not None})  # type: ignore[arg-type]
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = str(first["loc"][0])
-        name = f"VIGIA_{key.upper()} ({OPTIONS[key]})" if key in OPTIONS else f"VIGIA_{key.upper()}"
-        raise ConfigError(
-            f"{name} = {first['input']!r}: {first['msg'].removeprefix('Value error, ')}. Give it a valid value or leave it out."
-        ) from None
+        return int(given)
+    except ValueError:
+        raise ValueError("give a whole number") from None
+
+
+def _port(given: str | int) -> int:
+    try:
+        port = int(given)
+    except ValueError:
+        port = -1
+    if not 0 <= port <= LAST_PORT:
+        raise ValueError(f"give a port from 0 to {LAST_PORT}")
+    return port
+
+
+def _topic_level(given: str) -> str:
+    if set(given) & set("/+#\0"):
+        raise ValueError("give a name without /, + or #")
+    return given
+
+
+def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
+    def read(given: str) -> str:
+        if given not in choices:
+            raise ValueError(f"choose one of {', '.join(choices)}")
+        return given
+
+    return read
+
+
+def _or_nothing(read: Callable[[Any], object]) -> Callable[[Any], object]:
+    # A compose file can leave a variable empty, but not leave it out.
+    return lambda given: None if given == "" else read(given)
+
+
+_READERS: Mapping[str, Callable[[Any], object]] = MappingProxyType(
+    {
+        "home": Path,
+        "broker_ca": Path,
+        "broker_cert": Path,
+        "broker_key": Path,
+        "gateway_broker": _or_nothing(str),
+        "gateway_broker_ca": _or_nothing(Path),
+        "port": _port,
+        "ingest_share": _or_nothing(_topic_level),
+        "ingest_watch_port": _or_nothing(_port),
+        "clock": _one_of(get_args(Clock)),
+        "retention_raw_days": _whole_number,
+        "retention_1m_days": _whole_number,
+        "retention_1h_days": _whole_number,
+        "log_level": _one_of(get_args(LogLevel)),
+    }
+)  # the others are text

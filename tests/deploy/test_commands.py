@@ -126,7 +126,7 @@ def test_commands_of_the_containers_exist_and_run_something(found: Callable[[], 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_settings_that_are_named_exist(file: Path) -> None:
-    fields = {f"VIGIA_{name.upper()}" for name in Settings.model_fields} | environment_of(CLI)
+    fields = {f"VIGIA_{name.upper()}" for name in Settings.__dataclass_fields__} | environment_of(CLI)
     named = {name for name in SETTING.findall(file.read_text(errors="replace")) if not name.startswith("VIGIA_TEST_")}
     assert named <= fields
 

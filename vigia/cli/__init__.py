@@ -37,7 +37,8 @@ app.add_typer(bench.app, name="bench", help="Measure this machine.")
 def main() -> None:
     """Run the command line; an error that was foreseen is one sentence and exit code 2."""
     try:
-        configure_logging(load_settings().log_level)
+        if "--help" not in sys.argv:  # which answers at once, whatever the environment says
+            configure_logging(load_settings().log_level)
         app()
     except VigiaError as error:
         sys.stderr.write(f"vigia: {error}\n")

@@ -1,17 +1,15 @@
 """`vigia analytics`."""
 
-import asyncio
 import contextlib
 import json
-import signal
 import sys
-from collections.abc import Coroutine
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from vigia.cli import loop
 from vigia.cli.databases import at_hand, named
 from vigia.cli.options import AsJson, Dsn, Home
 from vigia.errors import ConfigError
@@ -46,7 +44,7 @@ def run(
         message = f"--train {train}: there is no such file."
         raise ConfigError(message)
     config = RunnerConfig(named(settings), settings.home, asset_model, training_data=train, training_units=_units(train_units))
-    _until_stopped(predict(config))
+    loop.run_until_stopped(predict(config))
 
 
 @app.command()
@@ -73,7 +71,7 @@ def train(
         sys.stdout.write(_as_json(found) if as_json else _as_text(found))
 
     with at_hand(settings) as address:
-        _until_stopped(train_one(address))
+        loop.run_until_stopped(train_one(address))
 
 
 @evaluate_app.callback()
@@ -123,17 +121,3 @@ def _as_text(found: dict[str, Any], indent: str = "") -> str:
         else:
             lines.append(f"{indent}{name:<24}{f'{value:.4g}' if isinstance(value, float) else value}\n")
     return "".join(lines)
-
-
-def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
-    """Run `work` to its end, or cancel it at SIGTERM and SIGINT."""
-
-    async def stoppable() -> None:
-        task = asyncio.ensure_future(work)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, task.cancel)
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-    asyncio.run(stoppable())

@@ -1,13 +1,12 @@
 """`vigia api`."""
 
-import asyncio
 import json
 import sys
 from importlib import resources
 
-import structlog
 import typer
 
+from vigia.cli import loop
 from vigia.cli.databases import named
 from vigia.cli.options import Dsn, Home, Host, Port
 from vigia.settings import load_settings
@@ -18,13 +17,15 @@ app = typer.Typer(no_args_is_help=True)
 @app.command()
 def run(home: Home = None, dsn: Dsn = None, host: Host = None, port: Port = None) -> None:
     """Serve REST for programs and the portal for people until stopped."""
+    import structlog
+
     from vigia.api.config import ApiConfig
     from vigia.api.server import run as serve
 
     settings = load_settings(home=home, dsn=dsn, host=host, port=port)
     if not (resources.files("vigia.portal") / "static" / "vendor" / ".stamp").is_file():
         structlog.get_logger().warning("pages lack their front-end files until `python -m vigia.portal.build` has fetched them")
-    asyncio.run(serve(ApiConfig(dsn=named(settings), host=settings.host, port=settings.port, clock=settings.clock)))
+    loop.run(serve(ApiConfig(dsn=named(settings), host=settings.host, port=settings.port, clock=settings.clock)))
 
 
 @app.command()

@@ -1,12 +1,12 @@
 """`vigia db`."""
 
-import asyncio
 import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vigia.cli import loop
 from vigia.cli.databases import at_hand, retention
 from vigia.cli.options import AsJson, Dsn, Home
 from vigia.settings import load_settings
@@ -25,7 +25,7 @@ def migrate(home: Home = None, dsn: Dsn = None, as_json: AsJson = False) -> None
     from vigia.store.migrate import migrate as run
 
     with at_hand(load_settings(home=home, dsn=dsn)) as address:
-        report = asyncio.run(run(address))
+        report = loop.run(run(address))
     if as_json:
         typer.echo(json.dumps(asdict(report)))
     elif report.fresh:
@@ -42,8 +42,8 @@ def status(home: Home = None, dsn: Dsn = None, as_json: AsJson = False) -> None:
     from vigia.store.migrate import status as ask
 
     with at_hand(load_settings(home=home, dsn=dsn)) as address:
-        found = asyncio.run(ask(address))
-        health = asyncio.run(_health(address)) if found.version and not found.pending else None
+        found = loop.run(ask(address))
+        health = loop.run(_health(address)) if found.version and not found.pending else None
     if as_json:
         typer.echo(json.dumps({**asdict(found), "telemetry": health and _health_figures(health)}))
         return
@@ -71,7 +71,7 @@ def upkeep(home: Home = None, dsn: Dsn = None, as_json: AsJson = False) -> None:
             return await keep_telemetry.run(database, keep)
 
     with at_hand(settings) as address:
-        done = asyncio.run(run(address))
+        done = loop.run(run(address))
     if as_json:
         typer.echo(json.dumps(asdict(done)))
         return
@@ -106,7 +106,7 @@ def seed(
             await fleet.seed(tx, roles, people)
 
     with at_hand(settings) as address:
-        asyncio.run(write(address))
+        loop.run(write(address))
     file = settings.home / "credentials.json"
     if as_json:
         typer.echo(json.dumps({"engines": len(roles), "accounts": len(people.people), "credentials": str(file)}))

@@ -1,6 +1,5 @@
 """`vigia demo`."""
 
-import asyncio
 import contextlib
 import signal
 import sys
@@ -29,6 +28,8 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """A whole fleet on this machine: fly it, predict, fix, see the outcome."""
+    import asyncio
+
     from vigia.demo.run import DemoConfig, Run
     from vigia.demo.screen import Screen
     from vigia.ingest.config import BrokerConfig

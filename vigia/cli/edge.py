@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vigia.cli import loop
 from vigia.cli.options import AsJson, Broker
+from vigia.settings import load_settings
 
 if TYPE_CHECKING:
     from vigia.edge.buffer import BufferStatus
@@ -30,7 +32,7 @@ def run(config: Config, check: Check = False, broker: Broker = None) -> None:
         for line in agent.check(edge):
             typer.echo(line)
         return
-    _run_until_told(edge)
+    loop.run_until_stopped(agent.run(edge))
 
 
 @app.command()
@@ -48,28 +50,8 @@ def status(config: Config, as_json: AsJson = False) -> None:
 
 def _load(path: Path, broker: str | None) -> "EdgeConfig":
     from vigia.edge.config import load_config
-    from vigia.settings import load_settings
 
     return load_config(path, broker or load_settings().broker)
-
-
-def _run_until_told(edge: "EdgeConfig") -> None:
-    import asyncio
-    import signal
-
-    from vigia.edge import agent
-
-    async def until_told() -> None:
-        loop = asyncio.get_running_loop()
-        work = asyncio.ensure_future(agent.run(edge))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, work.cancel)
-        try:
-            await work
-        except asyncio.CancelledError:
-            return
-
-    asyncio.run(until_told())
 
 
 def _in_words(one: "BufferStatus") -> str:

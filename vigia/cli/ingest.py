@@ -1,17 +1,14 @@
 """`vigia ingest`."""
 
-import asyncio
-import contextlib
 import json
-import signal
 import sys
-from collections.abc import Coroutine
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vigia.cli import loop
 from vigia.cli.databases import at_hand, named
 from vigia.cli.options import AsJson, Broker, Dsn, Home
 from vigia.errors import ConfigError
@@ -80,7 +77,7 @@ def run(
         share=settings.ingest_share,
         watch=None if port is None else WatchConfig(settings.ingest_watch_host, port),
     )
-    asyncio.run(_until_stopped(ingest(config)))
+    loop.run_until_stopped(ingest(config))
 
 
 def _broker(settings: Settings) -> "BrokerConfig":
@@ -124,7 +121,7 @@ def dead_letters(
             return counts, [samples[count.reason] for count in counts]
 
     with at_hand(load_settings(home=home, dsn=dsn)) as address:
-        counts, letters = asyncio.run(read(address))
+        counts, letters = loop.run(read(address))
     if as_json:
         shown = [{**asdict(letter), "payload": letter.payload.hex()} for letter in letters]
         _print_json({"counts": [asdict(count) for count in counts], "dead_letters": shown})
@@ -181,7 +178,7 @@ def replay_dead_letters(
                 return await replay(database, publisher, wanted, datetime.now(UTC))
 
     with at_hand(settings) as address:
-        done = asyncio.run(work(address))
+        done = loop.run(work(address))
     if as_json:
         _print_json(asdict(done))
         return
@@ -213,7 +210,7 @@ def status(as_json: AsJson = False, home: Home = None, dsn: Dsn = None) -> None:
             return await ledger.status(tx)
 
     with at_hand(load_settings(home=home, dsn=dsn)) as address:
-        edges = asyncio.run(read(address))
+        edges = loop.run(read(address))
     if as_json:
         _print_json({"edges": [{**asdict(edge), "completeness": edge.completeness} for edge in edges]})
         return
@@ -231,12 +228,3 @@ def _print_json(found: dict[str, Any]) -> None:
         return value.isoformat() if isinstance(value, datetime) else str(value)
 
     sys.stdout.write(json.dumps(found, ensure_ascii=False, default=text) + "\n")
-
-
-async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
-    """Run `work` to its end, or cancel it at SIGTERM and SIGINT."""
-    task = asyncio.ensure_future(work)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await task

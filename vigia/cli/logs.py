@@ -2,13 +2,19 @@
 
 import logging
 import sys
-from typing import TextIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO, cast
 
-import structlog
+if TYPE_CHECKING:
+    from types import ModuleType
 
 
 def configure_logging(level: str, output: TextIO = sys.stderr) -> None:
     """Log events of `level` ("debug", "info", "warning", "error") and above; libraries' own logs from warning on."""
+    with _without_rich():
+        import structlog
+
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[
@@ -28,3 +34,17 @@ def configure_logging(level: str, output: TextIO = sys.stderr) -> None:
         format="timestamp=%(asctime)s level=%(levelname)s event=%(message)r",
         force=True,
     )
+
+
+@contextmanager
+def _without_rich() -> Iterator[None]:
+    """As if rich were not installed: structlog would load it for a renderer not used here, at every start of every command."""
+    modules = cast("dict[str, ModuleType | None]", sys.modules)
+    if "rich" in modules:
+        yield
+        return
+    modules["rich"] = None
+    try:
+        yield
+    finally:
+        del modules["rich"]

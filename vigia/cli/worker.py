@@ -1,10 +1,10 @@
 """`vigia worker`."""
 
-import asyncio
 from typing import Annotated
 
 import typer
 
+from vigia.cli import loop
 from vigia.cli.databases import named
 from vigia.cli.options import Dsn, Home
 from vigia.errors import ConfigError
@@ -36,4 +36,4 @@ def run(home: Home = None, dsn: Dsn = None, autonomy: Stage = "auto", concurrenc
     if autonomy not in set(Autonomy):
         message = f"VIGIA_AUTONOMY (--autonomy) = {autonomy!r}: choose one of {', '.join(Autonomy)}."
         raise ConfigError(message)
-    asyncio.run(work(WorkerConfig(named(settings), Autonomy(autonomy), concurrency, settings.clock, retention(settings))))
+    loop.run(work(WorkerConfig(named(settings), Autonomy(autonomy), concurrency, settings.clock, retention(settings))))
