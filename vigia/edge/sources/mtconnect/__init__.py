@@ -1,0 +1,1 @@
+"""Follows machines that an MTConnect agent speaks for."""

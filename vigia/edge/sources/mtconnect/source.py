@@ -1,0 +1,167 @@
+"""Follows the machines of an MTConnect agent: nothing missed while its buffer still has it, and loudly told when it has not."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from pathlib import Path
+from typing import ClassVar, Self
+
+import structlog
+from pydantic import BaseModel
+
+from vigia.edge.buffer_file import now_ms
+from vigia.edge.samples import Tick
+from vigia.edge.sources import SourceUnavailableError
+from vigia.edge.sources.mtconnect.agent import Agent, OutOfRangeError
+from vigia.edge.sources.mtconnect.config import MTConnectConfig
+from vigia.edge.sources.mtconnect.documents import DocumentError, Observation, Streams, header_of
+from vigia.edge.sources.mtconnect.model import model_of
+from vigia.edge.sources.mtconnect.readings import Readings
+
+log = structlog.get_logger()
+
+
+MOST_FRUITLESS = 3
+
+
+class _RestartedError(Exception):
+    """Another life of the agent speaks: its numbers begin anew."""
+
+
+class _StrangersError(Exception):
+    """The agent speaks of data items that its probe did not have."""
+
+    def __init__(self, items: set[str]) -> None:
+        super().__init__(", ".join(sorted(items)))
+        self.items = items
+
+
+class MTConnectSource:
+    """The devices of one agent. A document's observations are one tick; the position is the agent's life and the next number.
+
+    After a restart of the gateway the agent's buffer is read from the position on. After one of the agent, all is read anew.
+    """
+
+    Config: ClassVar[type[BaseModel]] = MTConnectConfig
+
+    def __init__(self, config: MTConnectConfig, folder: Path) -> None:
+        self._config = config
+        self._agent = Agent(config, folder)
+        self._log = log.bind(agent=config.url)
+        self._instance: int | None = None
+        self._next = 0
+        self._chasing = False
+        self._strangers: set[str] = set()
+
+    def resume(self, position: str | None) -> None:
+        """Go on after `position`: the agent's instance id and the next sequence number."""
+        self._instance, self._next = (None, 0) if position is None else json.loads(position)
+
+    async def __aenter__(self) -> Self:
+        await self._agent.__aenter__()
+        try:
+            await self._probe()
+        except BaseException:
+            await self._agent.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._agent.__aexit__(*exc)
+
+    async def __aiter__(self) -> AsyncIterator[Tick]:
+        while True:
+            yield Tick(births=self._model.devices)
+            try:
+                async with contextlib.aclosing(self._follow(Readings(self._model))) as ticks:
+                    async for tick in ticks:
+                        yield tick
+            except _RestartedError:
+                self._log.warning("agent restarted; everything is read anew")
+            except _StrangersError as error:
+                self._log.info("the agent has new data items and is asked what they are", items=str(error)[:200])
+                self._strangers |= error.items
+            await self._probe()
+
+    async def _probe(self) -> None:
+        root = await self._agent.probe()
+        try:
+            self._model = model_of(root, self._config)
+            header = header_of(root)
+        except DocumentError as error:
+            raise SourceUnavailableError(f"{self._config.url}/probe: {error}") from None
+        self._life = header.instance
+        self._count = min(self._config.count, header.buffer_size or self._config.count)
+        if self._model.left_out:
+            self._log.warning("data sets and tables are left out", items=", ".join(self._model.left_out)[:200])
+
+    async def _follow(self, readings: Readings) -> AsyncGenerator[Tick, None]:
+        """What the agent says from the position on. Raises _RestartedError, _StrangersError."""
+        fruitless = 0
+        while fruitless < MOST_FRUITLESS:
+            fruitless += 1
+            now = await self._agent.current()
+            self._check(now)
+            if told := await self._take_up(now, readings):
+                yield self._tick(told, readings, received=None)
+            with contextlib.suppress(OutOfRangeError):
+                async with contextlib.aclosing(self._documents()) as documents:
+                    async for streams, received in documents:
+                        self._check(streams)
+                        if streams.header.first > self._next:
+                            break
+                        fruitless, self._chasing = 0, False
+                        fresh = [one for one in streams.observations if one.sequence >= self._next]
+                        self._next = max(self._next, streams.header.next)
+                        if fresh:
+                            yield self._tick(fresh, readings, received)
+        raise SourceUnavailableError(f"{self._config.url}: the agent refuses numbers that its buffer should have; lower count")
+
+    async def _take_up(self, now: Streams, readings: Readings) -> Sequence[Observation]:
+        """Find out where to go on and set `_next` so; what of the newest observations has to be told because of it."""
+        header = now.header
+        if self._instance != header.instance or self._next > header.next:
+            self._instance, self._next = header.instance, header.next
+            return now.observations
+        if self._next >= header.first:
+            await self._recall(now, readings)
+            return ()
+        lost_from, self._next = self._next, header.next if self._chasing else header.first
+        self._log.error("readings lost: they left the agent's buffer before they were read", first=lost_from, last=self._next - 1)
+        self._chasing = True
+        await self._recall(now, readings)
+        return [one for one in now.observations if lost_from <= one.sequence < self._next]
+
+    async def _recall(self, now: Streams, readings: Readings) -> None:
+        """Let `readings` know which faults were active at the position."""
+        last = now.header.next - 1
+        if self._model.has_conditions and now.header.first <= last:
+            with contextlib.suppress(OutOfRangeError):
+                now = await self._agent.current(at=min(self._next, last))
+        readings.recall(now.observations)
+
+    async def _documents(self) -> AsyncGenerator[tuple[Streams, int | None], None]:
+        """Documents from the position on, each with the time of its arrival when what it says is fresh. Raises OutOfRangeError."""
+        behind = True
+        while behind:
+            first = self._next
+            streams = await self._agent.sample(first, self._count)
+            yield streams, None
+            behind = first < streams.header.next <= streams.header.last
+        while True:
+            async with contextlib.aclosing(self._agent.stream(self._next, self._count)) as stream:
+                async for streams in stream:
+                    yield streams, now_ms()
+            await asyncio.sleep(self._config.interval_s)
+
+    def _check(self, streams: Streams) -> None:
+        """Raise _RestartedError, _StrangersError if the model does not fit any more."""
+        if streams.header.instance != self._life:
+            raise _RestartedError
+        if strangers := {one.item for one in streams.observations} - self._model.known - self._strangers:
+            raise _StrangersError(strangers)
+
+    def _tick(self, observations: Sequence[Observation], readings: Readings, received: int | None) -> Tick:
+        samples = tuple(readings.samples(observations, now_ms(), received))
+        return Tick(samples=samples, position=json.dumps([self._instance, self._next]))
