@@ -23,6 +23,7 @@ from vigia.sparkplug.session import bd_seq_of
 from vigia.store import births, dead_letters, findings, ledger
 from vigia.store.changes import announce
 from vigia.store.database import Database, Transaction
+from vigia.store.dead_letters import NewDeadLetter
 from vigia.store.ledger import Batch, Watermark
 from vigia.store.telemetry import Readings, Writer
 from vigia.workflows.jobs import defer
@@ -105,7 +106,7 @@ class Store:
             remedy = (
                 f"no role has device {event.device_id!r} at edge node {edge.group_id}/{edge.node_id}: add the role, or correct the gateway"
             )
-            await _add_letter(tx, Letter(event.message, UNKNOWN_DEVICE, remedy))
+            await _add_letters(tx, [Letter(event.message, UNKNOWN_DEVICE, remedy)])
             return ingest_births.table(event.payload, said, None, UNKNOWN_DEVICE)
         return ingest_births.table(event.payload, said, device)
 
@@ -184,23 +185,18 @@ class Store:
     async def write_letters(self, letters: Sequence[Letter]) -> None:
         """Messages of which nothing can be used."""
         async with self._database.transaction() as tx:
-            for letter in letters:
-                await _add_letter(tx, letter)
+            await _add_letters(tx, letters)
 
 
 async def _set_aside(tx: Transaction, block: Block, fresh: NDArray[np.bool_]) -> int:
     """Keep the letters of what is new, explain the numbers of what is given up; how many letters."""
-    count = 0
-    for index, letters in block.letters.items():
-        if fresh[index]:
-            for letter in letters:
-                await _add_letter(tx, letter)
-                count += 1
+    new = [letter for index, letters in block.letters.items() if fresh[index] for letter in letters]
+    await _add_letters(tx, new)
     for index, reason in block.buried.items():
         if fresh[index] and block.eseq[index] != NONE:
             batch = Batch(int(block.edge_node_id[index]), int(block.epoch[index]), int(block.eseq[index]))
             await ledger.bury(tx, batch, batch.eseq, reason)
-    return count
+    return len(new)
 
 
 async def _node_born(tx: Transaction, event: NodeBirth) -> set[tuple[int, int]]:
@@ -224,9 +220,7 @@ async def _node_said(tx: Transaction, event: NodeData) -> set[tuple[int, int]]:
     try:
         dropped = tombstone_of(event.payload, node.names)
     except PayloadError as error:
-        await dead_letters.add(
-            tx, dead_letters.NewDeadLetter(f"{node.edge.group_id}/{node.edge.node_id}", UNREADABLE_TOMBSTONE, str(error), b"")
-        )
+        await dead_letters.add(tx, NewDeadLetter(f"{node.edge.group_id}/{node.edge.node_id}", UNREADABLE_TOMBSTONE, str(error), b""))
         return edges
     if dropped is not None:
         batch = Batch(node.edge.edge_node_id, dropped.epoch, dropped.first)
@@ -235,5 +229,6 @@ async def _node_said(tx: Transaction, event: NodeData) -> set[tuple[int, int]]:
     return edges
 
 
-async def _add_letter(tx: Transaction, letter: Letter) -> None:
-    await dead_letters.add(tx, dead_letters.NewDeadLetter(letter.message.topic, letter.reason, letter.detail, letter.message.payload))
+async def _add_letters(tx: Transaction, letters: Sequence[Letter]) -> None:
+    if letters:
+        await dead_letters.add(tx, *(NewDeadLetter(one.message.topic, one.reason, one.detail, one.message.payload) for one in letters))

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+import numpy as np
+
 from vigia.sparkplug.names import MAX_PAYLOAD_BYTES
 from vigia.store import queries
+from vigia.store.columns import Byteas
 from vigia.store.database import Transaction
 
 KEPT_BYTES: Final = MAX_PAYLOAD_BYTES
@@ -48,16 +51,16 @@ class ReasonCount:
     newest: datetime
 
 
-async def add(tx: Transaction, letter: NewDeadLetter) -> None:
-    """Keep `letter`; of a payload larger than any that is accepted only the beginning."""
+async def add(tx: Transaction, *letters: NewDeadLetter) -> None:
+    """Keep `letters` in one statement; of a payload larger than any that is accepted only the beginning."""
     await queries.execute(
         tx,
-        "bury_letter",
-        topic=_text(letter.topic),
-        reason=_text(letter.reason),
-        detail=_text(letter.detail)[:LONGEST_DETAIL],
-        payload=letter.payload[:KEPT_BYTES],
-        size=len(letter.payload),
+        "bury_letters",
+        topic=[_text(letter.topic) for letter in letters],
+        reason=[_text(letter.reason) for letter in letters],
+        detail=[_text(letter.detail)[:LONGEST_DETAIL] for letter in letters],
+        payload=_payloads([letter.payload[:KEPT_BYTES] for letter in letters]),
+        size=[len(letter.payload) for letter in letters],
     )
 
 
@@ -95,6 +98,11 @@ async def take(tx: Transaction, dead_letter_id: int) -> DeadLetter | None:
 async def trim(tx: Transaction, keep: timedelta = KEEP, most_bytes: int = MOST_BYTES) -> int:
     """Drop the letters older than `keep`, and the oldest beyond `most_bytes` of payload; how many went."""
     return await queries.execute(tx, "trim_dead_letters", keep=keep, most_bytes=most_bytes)
+
+
+def _payloads(kept: Sequence[bytes]) -> Byteas:
+    first = np.cumsum([0, *(len(payload) for payload in kept)], dtype=np.int64)
+    return Byteas(np.frombuffer(bytearray().join(kept), np.uint8), first)
 
 
 def _text(value: str) -> str:

@@ -1,8 +1,8 @@
 -- Messages that could not be used, with their reason.
 
--- name: bury_letter
+-- name: bury_letters
 insert into dead_letter (topic, reason, detail, payload, size)
-values (%(topic)s, %(reason)s, %(detail)s, %(payload)s, %(size)s)
+select * from unnest(%(topic)s::text[], %(reason)s::text[], %(detail)s::text[], %(payload)s::bytea[], %(size)s::int[])
 
 -- name: dead_letters
 select dead_letter_id, received_at, topic, reason, detail, size, length(payload) = size as complete,
