@@ -1,6 +1,7 @@
 """The host application's session with the broker: a connection for data, one for STATE, both or none.
 
-Data is subscribed to before STATE says online, for then the edges begin to send; the end of either connection is the end of both.
+Data is subscribed to before STATE says online, for then the edges begin to send; the end of either connection is the end of both. Both
+have the Will that says offline: without the one we do not hear the edges, without the other they do not hear of us.
 
 Several workers are one host application: they share its host id and, with a `share`, its data messages. Births, deaths and heartbeats
 reach every worker, so that each can decode any edge. A worker that stops leaves STATE as it is, for the others go on; when one is killed,
@@ -16,9 +17,10 @@ import structlog
 from vigia.ingest import BrokerUnavailableError
 from vigia.ingest.bulk import Inlet, Subscriber
 from vigia.ingest.config import BrokerConfig
-from vigia.ingest.control import Control
-from vigia.ingest.packets import publish
+from vigia.ingest.control import Control, now_ms
+from vigia.ingest.packets import Will, publish
 from vigia.sparkplug.names import NAMESPACE
+from vigia.sparkplug.session import HostState
 from vigia.sparkplug.topics import MessageType, StateTopic
 
 log = structlog.get_logger()
@@ -137,6 +139,7 @@ class _Link:
         self._config = config
         self._state_topic = state_topic
         self.session = session
+        self._timestamp = 0
         self.lost = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._data: Subscriber | None = None
@@ -151,7 +154,7 @@ class _Link:
 
         self._data = Subscriber(self._config, topic_filters, inlet, self.session, lost)
         try:
-            await asyncio.to_thread(self._data.open)
+            await asyncio.to_thread(self._data.open, self._make_will)
             self._control = await self._introduce()
         except (OSError, ValueError) as error:  # TimeoutError is an OSError
             await self.close()
@@ -162,8 +165,13 @@ class _Link:
             await self.close()
             raise
 
-    async def _introduce(self, after: int = 0) -> Control:
-        control = Control(self._config, self._state_topic, self.lost.set, self._overtaken, after)
+    def _make_will(self) -> Will:
+        """Both connections' Will and our word of being online tell the same time, that of the first connection."""
+        self._timestamp = now_ms()
+        return Will(self._state_topic, HostState(online=False, timestamp=self._timestamp).encode())
+
+    async def _introduce(self) -> Control:
+        control = Control(self._config, self._state_topic, self.lost.set, self._overtaken, self._timestamp)
         await control.open()
         return control
 
@@ -173,8 +181,9 @@ class _Link:
 
     async def _renew(self, timestamp: int) -> None:
         """Say online with a newer timestamp, which a newer Will must have too."""
+        self._timestamp = max(now_ms(), timestamp + 1)
         try:
-            newer = await self._introduce(timestamp)
+            newer = await self._introduce()
         except (OSError, ValueError, BrokerUnavailableError):
             self.lost.set()
             return

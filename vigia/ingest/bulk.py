@@ -24,6 +24,7 @@ from vigia.ingest.inbox import Delivery
 log = structlog.get_logger()
 
 CONNECT_TIMEOUT_S = 10.0
+FAREWELL_S = 1.0
 STUCK_S = 10.0  # the broker takes nothing of what we send for so long: it is lost
 BUFFER_BYTES = 2 << 20  # more than a message that is accepted, so that only one that is not has to be cut
 GATHER_S = 0.002
@@ -73,15 +74,16 @@ class Subscriber:
         self._settled = threading.Event()
         self._thread = threading.Thread(target=self._run, name="broker-data", daemon=True)
 
-    def open(self) -> None:
-        """Connect and subscribe; returns when messages may come.
+    def open(self, make_will: Callable[[], packets.Will] | None = None) -> None:
+        """Connect and subscribe; returns when messages may come. The Will is made when it is sent, for it may tell the time.
 
         Raises BrokerUnavailableError when the broker refuses us, OSError or ValueError when there is none to refuse.
         """
-        hello = packets.connect(f"vigia-data-{uuid4().hex[:12]}", self._config.keepalive_s, self._config.user, self._config.password)
         self._subscription = packets.subscribe(1, self._filters, QOS)
         packets.split(self._buffer, 0)  # the first call compiles, which the keep-alive would not wait for
         self._socket = self._connect()
+        client_id, will = f"vigia-data-{uuid4().hex[:12]}", None if make_will is None else make_will()
+        hello = packets.connect(client_id, self._config.keepalive_s, self._config.user, self._config.password, will)
         self._socket.settimeout(0)
         self._wake_receive, wake_send = socket.socketpair()
         wake_send.settimeout(0)
@@ -168,10 +170,22 @@ class Subscriber:
                 self._outgoing += packets.DISCONNECT
                 with contextlib.suppress(OSError):
                     self._flush()
-            self._selector.close()
-            for one in (self._socket, self._wake_receive, self._wake_send):
-                if one is not None:
-                    one.close()
+        # From here on nobody else touches the socket.
+        if self._failure is None and not self._outgoing:
+            self._await_end()
+        self._selector.close()
+        for one in (self._socket, self._wake_receive, self._wake_send):
+            if one is not None:
+                one.close()
+
+    def _await_end(self) -> None:
+        """Let the broker close first: what it is just sending would void our DISCONNECT, and it would publish the Will."""
+        until = time.monotonic() + FAREWELL_S
+        with contextlib.suppress(OSError):
+            self._socket.settimeout(FAREWELL_S)
+            self._socket.shutdown(socket.SHUT_WR)
+            while self._socket.recv_into(self._view) and time.monotonic() < until:
+                pass
 
     def _wait(self) -> None:
         """Until there is something to read and room for it. Raises BrokerUnavailableError when the broker is silent for too long."""

@@ -25,8 +25,13 @@ FAREWELL_TIMEOUT_S = 1.0
 QOS = 1
 
 
+def now_ms() -> int:
+    """Milliseconds since 1970 UTC."""
+    return time.time_ns() // 1_000_000
+
+
 class Control:
-    """`lost` and `overtaken` are called in the event loop.
+    """`lost` and `overtaken` are called in the event loop. `timestamp` is when we came online, in milliseconds since 1970 UTC.
 
     While it is open, it contradicts whoever says that we are offline. The word of a later session of this host id (another worker that
     died) outweighs what this one may say: `overtaken` is then told its timestamp, and a connection with a later one has to follow.
@@ -38,7 +43,7 @@ class Control:
         state_topic: str,
         lost: Callable[[], None],
         overtaken: Callable[[int], None],
-        after: int = 0,
+        timestamp: int,
     ) -> None:
         self._config = config
         self._state_topic = state_topic
@@ -46,7 +51,7 @@ class Control:
         self._overtaken = overtaken
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = self._loop.create_future()
-        self._timestamp = max(int(time.time() * 1000), after + 1)
+        self._timestamp = timestamp
         self._leaving = False
         self._client = self._make_client()
 
@@ -66,15 +71,12 @@ class Control:
             if self._config.cert is not None:
                 context.load_cert_chain(self._config.cert, self._config.key)
             client.tls_set_context(context)
-        client.will_set(self._state_topic, self._state(online=False), qos=QOS, retain=True)
+        client.will_set(self._state_topic, HostState(online=False, timestamp=self._timestamp).encode(), qos=QOS, retain=True)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         client.on_disconnect = self._on_disconnect
         return client
-
-    def _state(self, *, online: bool) -> bytes:
-        return HostState(online, self._timestamp).encode()
 
     async def open(self) -> None:
         """Connect and say online. Raises BrokerUnavailableError when the broker refuses us, OSError or ValueError when there is none."""
@@ -88,11 +90,15 @@ class Control:
             raise
 
     async def say_offline(self) -> None:
-        """Say offline, as an intended end must, and say nothing else afterwards; nothing happens when the connection is no more."""
+        """Say offline, as an intended end must, and say nothing else afterwards; nothing happens when the connection is no more.
+
+        It is said with the time at which it is: later than the Will's, for an edge ignores what is older than our last word.
+        """
         self._leaving = True
+        state = HostState(online=False, timestamp=max(now_ms(), self._timestamp))
         if self._client.is_connected():
             with contextlib.suppress(ValueError, RuntimeError):
-                sent = self._client.publish(self._state_topic, self._state(online=False), qos=QOS, retain=True)
+                sent = self._client.publish(self._state_topic, state.encode(), qos=QOS, retain=True)
                 await asyncio.shield(asyncio.to_thread(sent.wait_for_publish, FAREWELL_TIMEOUT_S))
 
     async def close(self) -> None:
@@ -117,8 +123,11 @@ class Control:
         if any(reason.is_failure for reason in reasons):
             self._settle(BrokerUnavailableError("the broker does not let us subscribe to Sparkplug's topics; see its access list"))
             return
-        client.publish(self._state_topic, self._state(online=True), qos=QOS, retain=True)
+        self._say_online(client)
         self._settle(None)
+
+    def _say_online(self, client: Client) -> None:
+        client.publish(self._state_topic, HostState(online=True, timestamp=self._timestamp).encode(), qos=QOS, retain=True)
 
     def _on_message(self, client: Client, _data: object, message: MQTTMessage) -> None:
         """Someone, perhaps an earlier Will of ours, says that we are offline: contradict."""
@@ -131,7 +140,7 @@ class Control:
         if state.timestamp > self._timestamp:
             self._loop.call_soon_threadsafe(self._overtaken, state.timestamp)
         else:
-            client.publish(self._state_topic, self._state(online=True), qos=QOS, retain=True)
+            self._say_online(client)
 
     def _on_disconnect(
         self, _client: Client, _data: object, _flags: DisconnectFlags, reason: ReasonCode, _properties: Properties | None

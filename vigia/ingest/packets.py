@@ -43,10 +43,20 @@ FAULTS: Final = {
 # ── what we send ──
 
 
-def connect(client_id: str, keepalive_s: int, user: str | None = None, password: str | None = None) -> bytes:
-    """A clean session without a Will. Raises ValueError on a text that MQTT cannot carry."""
+class Will(NamedTuple):
+    """A retained message that the broker publishes at QoS 1 when the connection breaks."""
+
+    topic: str
+    payload: bytes
+
+
+def connect(client_id: str, keepalive_s: int, user: str | None = None, password: str | None = None, will: Will | None = None) -> bytes:
+    """A clean session. Raises ValueError on a text that MQTT cannot carry."""
     flags = 0x02 | (0x80 if user is not None else 0) | (0x40 if user is not None and password is not None else 0)
+    flags |= 0x2C if will is not None else 0
     body = _text("MQTT") + bytes((4, flags)) + keepalive_s.to_bytes(2) + _text(client_id)
+    if will is not None:
+        body += _text(will.topic) + len(will.payload).to_bytes(2) + will.payload
     if user is not None:
         body += _text(user)
         if password is not None:
