@@ -20,6 +20,7 @@ OPTIONS = {
     "home": "--home",
     "dsn": "--dsn",
     "broker": "--broker",
+    "authority": "--authority",
     "host": "--host",
     "port": "--port",
     "ingest_topics": "--topics",
@@ -36,6 +37,7 @@ class Settings:
     `home`: folder that holds everything Vigía makes on this machine.
     `dsn`, `broker`: PostgreSQL and MQTT broker (mqtt[s]://[user:password@]host:port) to use instead of the embedded ones.
     `broker_ca`, `broker_cert`, `broker_key`: for mqtts, the CA's certificate and the client's, with its key.
+    `authority`: folder of the authority that vouches for gateways; see `authority_folder`.
     `gateway_broker`, `gateway_broker_ca`: where gateways reach the broker and who vouches for it there, as the api tells those that enrol.
     `host`, `port`: where the api and portal listen; port 0 picks a free one.
     `ingest_topics`: table of the plain topics that ingest reads: a file, "default" for the one that comes with Vigía, "none" for none.
@@ -51,6 +53,7 @@ class Settings:
     broker_ca: Path | None = None
     broker_cert: Path | None = None
     broker_key: Path | None = None
+    authority: Path | None = None
     gateway_broker: str | None = None
     gateway_broker_ca: Path | None = None
     host: str = "127.0.0.1"
@@ -64,6 +67,11 @@ class Settings:
     retention_1m_days: int | None = None
     retention_1h_days: int | None = None
     log_level: LogLevel = "info"
+
+    @property
+    def authority_folder(self) -> Path:
+        """`authority`, or its place in the home folder."""
+        return self.authority or self.home / "authority"
 
 
 def load_settings(**options: object) -> Settings:
@@ -129,6 +137,7 @@ _READERS: Mapping[str, Callable[[Any], object]] = MappingProxyType(
         "broker_ca": Path,
         "broker_cert": Path,
         "broker_key": Path,
+        "authority": Path,
         "gateway_broker": _or_nothing(str),
         "gateway_broker_ca": _or_nothing(Path),
         "port": _port,

@@ -10,7 +10,7 @@ import typer
 
 from vigia import cli
 
-GROUPS = ("demo", "edge", "ingest", "analytics", "worker", "api", "db", "bench")
+GROUPS = ("demo", "edge", "ingest", "analytics", "worker", "api", "gate", "fleet", "db", "bench")
 SERVER_LIBRARIES = ("numba", "numpy", "sklearn", "fastapi", "uvicorn", "psycopg", "procrastinate", "httpx", "psutil")
 SLOW_LIBRARIES = ("asyncio", "pydantic", "rich", "structlog")
 

@@ -20,7 +20,11 @@ def test_the_wheel_claims_one_name() -> None:
 
 
 def test_the_gateway_starts_without_the_servers_libraries() -> None:
-    server = [re.split(r"[\[><=;]", requirement)[0] for requirement in PROJECT["project"]["optional-dependencies"]["server"]]
+    extras = {
+        extra: {re.split(r"[\[><=;]", requirement)[0] for requirement in requirements}
+        for extra, requirements in PROJECT["project"]["optional-dependencies"].items()
+    }
+    server = extras["server"] - extras["edge"]
     modules = {
         "argon2-cffi": "argon2",
         "scikit-learn": "sklearn",

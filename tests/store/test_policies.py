@@ -144,6 +144,7 @@ def test_the_reporter_writes_nothing_and_reads_no_password(connection: Connectio
     assert writable == set()
     assert not has_column(connection, "vigia_reporter", "account", "password_hash")
     assert not has_column(connection, "vigia_reporter", "login_session", "token_sha256")
+    assert not has_column(connection, "vigia_reporter", "edge_token", "token_sha256")
 
 
 def has_column(connection: Connection, role: str, table: str, column: str) -> bool:

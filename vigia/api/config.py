@@ -22,6 +22,10 @@ class ApiConfig:
     """A session unused for this long ends."""
     session_limit: timedelta = timedelta(days=7)
     """A session ends after this long, however much it is used."""
+    gateway_broker: str | None = None
+    """Where gateways that enrol reach the broker."""
+    gateway_broker_ca: str | None = None
+    """PEM of who vouches for the broker; None for the authorities of the gateway's system."""
     heartbeat_s: float = 15.0
     """Silence on an event stream before a comment is sent, so that proxies keep it open."""
 

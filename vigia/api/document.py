@@ -68,6 +68,7 @@ def _declare_errors(operation: dict[str, Any]) -> None:
 TAGS = {
     "session": "Log in, log out, who am I.",
     "equipment": "Customers, sites, assets and their measuring points.",
+    "gateways": "Who may come in, and as whom.",
     "telemetry": "What the machines measured, and whether all of it arrived.",
     "predictions": "What is expected, and what was found unusual.",
     "alarms": "Alarms after ISA-18.2, and the failure cases they belong to.",

@@ -18,7 +18,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from vigia.api import errors
-from vigia.domain.errors import InvalidValueError, NotFoundError, SpareUnavailableError, TransitionRefusedError
+from vigia.domain.errors import (
+    IdentityRefusedError,
+    InvalidValueError,
+    NotFoundError,
+    SpareUnavailableError,
+    TokenRefusedError,
+    TransitionRefusedError,
+)
 from vigia.errors import VigiaError
 from vigia.store.database import DatabaseUnavailableError, TransactionConflictError
 
@@ -53,6 +60,8 @@ KINDS: Mapping[type[VigiaError], Kind] = {
     InvalidValueError: Kind("invalid-value", 422, "Value not accepted"),
     TransitionRefusedError: Kind("transition-refused", 409, "Not possible in this state"),
     SpareUnavailableError: Kind("no-spare", 409, "No spare available"),
+    TokenRefusedError: Kind("token-refused", 401, "Token refused"),
+    IdentityRefusedError: Kind("identity-refused", 401, "Identity refused"),
     DatabaseUnavailableError: Kind("database-unavailable", 503, "Database unavailable"),
     TransactionConflictError: Kind("conflict", 503, "Others were in the way"),
 }

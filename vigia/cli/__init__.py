@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from vigia.cli import analytics, api, bench, db, demo, edge, ingest, worker
+from vigia.cli import analytics, api, bench, db, demo, edge, fleet, gate, ingest, worker
 from vigia.cli.logs import configure_logging
 from vigia.errors import VigiaError
 from vigia.settings import load_settings
@@ -30,6 +30,8 @@ app.add_typer(ingest.app, name="ingest", help="From the broker to the database."
 app.add_typer(analytics.app, name="analytics", help="Failure prediction: run, train, evaluate.")
 app.add_typer(worker.app, name="worker", help="Jobs: alarms, cases, work orders, dispatch.")
 app.add_typer(api.app, name="api", help="REST for programs and the portal for people.")
+app.add_typer(gate.app, name="gate", help="Who may come in: signs gateways' certificates.")
+app.add_typer(fleet.app, name="fleet", help="The gateways: tokens to enrol with, certificates.")
 app.add_typer(db.app, name="db", help="The database: migrate, status, seed.")
 app.add_typer(bench.app, name="bench", help="Measure this machine.")
 

@@ -36,6 +36,26 @@ def run(config: Config, check: Check = False, broker: Broker = None) -> None:
 
 
 @app.command()
+def enroll(
+    server: Annotated[str, typer.Option(help="Address of the server, https://host or http://host:port.")],
+    token: Annotated[str, typer.Option(help="The one-time token (env VIGIA_EDGE_TOKEN).", envvar="VIGIA_EDGE_TOKEN", show_envvar=False)],
+    folder: Annotated[Path, typer.Option(help="Where the identity is kept.")] = Path("identity"),
+    ca: Annotated[
+        Path | None, typer.Option(help="PEM file of who vouches for the server, if the system does not.", show_default=False)
+    ] = None,
+) -> None:
+    """Make a key, and get the certificate by which this gateway is known. It can be repeated until it succeeds."""
+    from vigia.edge.enrolment import enroll as ask
+
+    if server.startswith("http://"):
+        typer.echo("warning: the line to the server is not encrypted; whoever listens can take the token", err=True)
+    identity = ask(server, token, folder, ca)
+    typer.echo(
+        f"this gateway is {identity.group_id}/{identity.node_id}; its identity is in {folder}, valid until {identity.valid_until:%Y-%m-%d}"
+    )
+
+
+@app.command()
 def status(config: Config, as_json: AsJson = False) -> None:
     """Print what each node has stored, sent and kept."""
     from vigia.edge import agent

@@ -21,6 +21,14 @@ Broker = Annotated[
         show_default=False,
     ),
 ]
+AuthorityFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--authority",
+        help="Folder of the authority that vouches for gateways (default HOME/authority, env VIGIA_AUTHORITY).",
+        show_default=False,
+    ),
+]
 Host = Annotated[
     str | None,
     typer.Option("--host", help="Address to listen on (default 127.0.0.1, env VIGIA_HOST).", show_default=False),

@@ -21,3 +21,11 @@ class TransitionRefusedError(DomainError):
 
 class SpareUnavailableError(DomainError):
     """No serviceable spare of that model is in the pool."""
+
+
+class TokenRefusedError(DomainError):
+    """The token admits no gateway: it is unknown, was used or has expired. Ask the service manager for a new one."""
+
+
+class IdentityRefusedError(DomainError):
+    """The certificate is not, or no longer, that of a gateway. Enrol it anew with a token."""

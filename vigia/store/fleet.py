@@ -131,6 +131,11 @@ async def edge_node(tx: Transaction, group_id: str, node_id: str) -> EdgeNode | 
     return await queries.first(tx, "edge_node_by_identity", EdgeNode, group_id=group_id, node_id=node_id)
 
 
+async def edge_node_of_id(tx: Transaction, edge_node_id: int) -> EdgeNode | None:
+    """The gateway, or None."""
+    return await queries.first(tx, "edge_node_by_id", EdgeNode, edge_node_id=edge_node_id)
+
+
 async def roles(tx: Transaction, customer_id: int | None = None) -> list[RolePlace]:
     """The roles of a customer, or all, by site, area, line and name."""
     return await queries.rows(tx, "roles", RolePlace, customer_id=customer_id)

@@ -567,6 +567,45 @@ create table audit_event (
 );
 create index audit_event_customer_idx on audit_event (customer_id, at desc);
 
+-- ── who may come in ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+-- Leave to enrol once as an edge node. Only the token's SHA-256 is kept: the table admits nobody.
+create table edge_token (
+    edge_token_id int generated always as identity primary key,
+    customer_id   int not null,
+    edge_node_id  int not null,
+    token_sha256  bytea not null unique,
+    created_at    timestamptz not null,
+    created_by    int references account,             -- null: from the command line
+    expires_at    timestamptz not null check (expires_at > created_at),
+    used_at       timestamptz,
+    foreign key (customer_id, edge_node_id) references edge_node (customer_id, edge_node_id)
+);
+create index edge_token_node_idx on edge_token (edge_node_id);
+
+-- A gateway's certificate, from the request for it on. The key never leaves the gateway; the gate signs.
+create table edge_certificate (
+    edge_certificate_id int generated always as identity primary key,
+    customer_id         int not null,
+    edge_node_id        int not null,
+    edge_token_id       int unique references edge_token,  -- one certificate a token; null: renewed
+    key_sha256          bytea not null unique,        -- of the public key: one certificate a key
+    request             text not null,                -- PKCS #10, PEM
+    requested_at        timestamptz not null,
+    serial_number       text unique,                  -- hexadecimal; null until it is signed
+    chain               text,                         -- PEM, the authority's certificate behind it
+    valid_from          timestamptz,
+    valid_until         timestamptz,
+    revoked_at          timestamptz,
+    revoked_because     text,
+    shut_out_at         timestamptz,                  -- when the broker was seen to refuse it and to have dropped its sessions
+    warned_days         smallint,                     -- the nearest warning given of its end
+    check (num_nulls(serial_number, chain, valid_from, valid_until) in (0, 4)),
+    check ((revoked_at is null) = (revoked_because is null)),
+    foreign key (customer_id, edge_node_id) references edge_node (customer_id, edge_node_id)
+);
+create index edge_certificate_node_idx on edge_certificate (edge_node_id);
+
 -- What migrate has done: component 'vigia' names the files of migrations/, 'jobs' the packaged ones of procrastinate.
 create table schema_migration (
     component  text not null check (component in ('vigia', 'jobs')),

@@ -567,6 +567,45 @@ create table audit_event (
 );
 create index audit_event_customer_idx on audit_event (customer_id, at desc);
 
+-- ── who may come in ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+-- Leave to enrol once as an edge node. Only the token's SHA-256 is kept: the table admits nobody.
+create table edge_token (
+    edge_token_id int generated always as identity primary key,
+    customer_id   int not null,
+    edge_node_id  int not null,
+    token_sha256  bytea not null unique,
+    created_at    timestamptz not null,
+    created_by    int references account,             -- null: from the command line
+    expires_at    timestamptz not null check (expires_at > created_at),
+    used_at       timestamptz,
+    foreign key (customer_id, edge_node_id) references edge_node (customer_id, edge_node_id)
+);
+create index edge_token_node_idx on edge_token (edge_node_id);
+
+-- A gateway's certificate, from the request for it on. The key never leaves the gateway; the gate signs.
+create table edge_certificate (
+    edge_certificate_id int generated always as identity primary key,
+    customer_id         int not null,
+    edge_node_id        int not null,
+    edge_token_id       int unique references edge_token,  -- one certificate a token; null: renewed
+    key_sha256          bytea not null unique,        -- of the public key: one certificate a key
+    request             text not null,                -- PKCS #10, PEM
+    requested_at        timestamptz not null,
+    serial_number       text unique,                  -- hexadecimal; null until it is signed
+    chain               text,                         -- PEM, the authority's certificate behind it
+    valid_from          timestamptz,
+    valid_until         timestamptz,
+    revoked_at          timestamptz,
+    revoked_because     text,
+    shut_out_at         timestamptz,                  -- when the broker was seen to refuse it and to have dropped its sessions
+    warned_days         smallint,                     -- the nearest warning given of its end
+    check (num_nulls(serial_number, chain, valid_from, valid_until) in (0, 4)),
+    check ((revoked_at is null) = (revoked_because is null)),
+    foreign key (customer_id, edge_node_id) references edge_node (customer_id, edge_node_id)
+);
+create index edge_certificate_node_idx on edge_certificate (edge_node_id);
+
 -- What migrate has done: component 'vigia' names the files of migrations/, 'jobs' the packaged ones of procrastinate.
 create table schema_migration (
     component  text not null check (component in ('vigia', 'jobs')),
@@ -601,20 +640,20 @@ begin
         execute format('alter table %I force row level security', name);
         execute format('create policy service on %I to vigia_service using (true) with check (true)', name);
         execute format('create policy reporter on %I for select to vigia_reporter using (true)', name);
-        continue when name in ('account', 'login_session', 'dead_letter', 'detector_snapshot');
+        continue when name in ('account', 'login_session', 'dead_letter', 'detector_snapshot', 'edge_token');
         execute format('grant select on %I to vigia_reporter', name);
     end loop;
     -- Tables that say whose a row is. Callers see theirs; staff alone writes, below are the exceptions.
     foreach name in array array['customer', 'site', 'area', 'line', 'edge_node', 'role', 'installation', 'finding', 'prediction', 'failure_case',
                                 'alarm', 'alarm_event', 'work_order', 'work_order_event', 'work_order_step', 'visit', 'state_interval',
-                                'contract', 'audit_event'] loop
+                                'contract', 'audit_event', 'edge_certificate'] loop
         execute format('create policy caller on %I for select to vigia_app, vigia_owner using (may_see(customer_id))', name);
     end loop;
     -- What staff writes through the app or a migration.
     foreach name in array array['customer', 'site', 'area', 'line', 'edge_node', 'role', 'asset', 'asset_model', 'point', 'installation', 'failure_case',
                                 'alarm', 'alarm_event', 'work_order', 'work_order_event', 'work_order_step', 'visit', 'state_interval',
-                                'contract', 'audit_event', 'account', 'login_session', 'birth', 'dead_letter', 'detector_snapshot', 'edge_epoch',
-                                'finding', 'ledger', 'model_version', 'prediction', 'tombstone'] loop
+                                'contract', 'audit_event', 'account', 'login_session', 'birth', 'dead_letter', 'detector_snapshot', 'edge_certificate',
+                                'edge_epoch', 'edge_token', 'finding', 'ledger', 'model_version', 'prediction', 'tombstone'] loop
         execute format('create policy staff on %I to vigia_app, vigia_owner using (caller_is_staff()) with check (caller_is_staff())', name);
     end loop;
     -- Rows without a customer of their own belong to the edge node they came from, or to no one in particular.
@@ -648,13 +687,13 @@ create policy people on account for select to vigia_owner using (true);
 grant select (account_id, customer_id, kind, name, language, disabled_at) on account to vigia_reporter;
 
 grant select on
-    account, alarm, alarm_event, area, asset, asset_model, audit_event, birth, contract, customer, dead_letter, edge_epoch, edge_node, failure_case,
-    finding, installation, ledger, line, login_session, model_version, point, prediction, role, schema_migration, site, state_interval,
-    tombstone, visit, work_order, work_order_event, work_order_step
+    account, alarm, alarm_event, area, asset, asset_model, audit_event, birth, contract, customer, dead_letter, edge_certificate,
+    edge_epoch, edge_node, edge_token, failure_case, finding, installation, ledger, line, login_session, model_version, point, prediction,
+    role, schema_migration, site, state_interval, tombstone, visit, work_order, work_order_event, work_order_step
 to vigia_app;
 grant insert, update on
-    account, alarm, area, asset, asset_model, contract, customer, edge_node, failure_case, installation, line, login_session, point, role, site,
-    state_interval, visit, work_order, work_order_step
+    account, alarm, area, asset, asset_model, contract, customer, edge_certificate, edge_node, edge_token, failure_case, installation, line,
+    login_session, point, role, site, state_interval, visit, work_order, work_order_step
 to vigia_app;
 grant insert on alarm_event, audit_event, work_order_event to vigia_app;
 grant delete on login_session, dead_letter to vigia_app;

@@ -96,3 +96,8 @@ returning asset_id
 
 -- name: count_assets
 select count(*) from asset where asset_model_id = %(asset_model_id)s and starts_with(serial_number, %(prefix)s)
+
+-- name: edge_node_by_id
+select edge_node_id, customer_id, site_id, group_id, node_id, online, bd_seq, born_at, died_at, last_reading_at, last_commit_at, epoch, newest_eseq
+from edge_node
+where edge_node_id = %(edge_node_id)s

@@ -1,0 +1,88 @@
+"""Gateways: their leave to come in, and the certificates by which they are known."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Request, status
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from vigia.api.fields import Id, Name
+from vigia.api.problems import declared
+from vigia.api.session import ServiceManager, Transaction
+from vigia.api.state import state_of
+from vigia.authority.requests import LONGEST_REQUEST
+from vigia.domain.errors import TokenRefusedError
+from vigia.store.sessions import FRONT_DESK
+from vigia.workflows import enroll_edge, make_edge_token
+
+router = APIRouter(prefix="/api/v1", tags=["gateways"])
+
+CertificateRequest = Annotated[str, StringConstraints(max_length=LONGEST_REQUEST, pattern=r"^[^\x00]*$")]
+
+
+class TokenWanted(BaseModel):
+    """How long the token may wait to be used."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    valid_hours: int = Field(default=24, ge=1, le=720, examples=[24])
+
+
+class EdgeToken(BaseModel):
+    """Leave to enrol once. The token is shown once."""
+
+    token: str = Field(description="For `vigia edge enroll --token`.", examples=["vge_4n0YbJ"])
+    expires_at: datetime
+
+
+class EnrolmentWanted(BaseModel):
+    """What a new gateway knows: its token, and the key it has made."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    token: Name = Field(examples=["vge_4n0YbJ"])
+    request: CertificateRequest = Field(
+        description="PKCS #10 in PEM, for a key on the curve P-256.", examples=["-----BEGIN CERTIFICATE REQUEST-----"]
+    )
+
+
+class Enrolment(BaseModel):
+    """Who the gateway is from now on, and where it speaks."""
+
+    group_id: str = Field(examples=["aurora"])
+    node_id: str = Field(examples=["aurora-bcn"])
+    certificate: str | None = Field(description="PEM, the authority's certificate behind it; null until it is signed: ask again.")
+    broker: str | None = Field(
+        description="Address of the MQTT broker; null when the gateway's own file must name it.",
+        examples=["mqtts://vigia.example.com:8883"],
+    )
+    broker_ca: str | None = Field(description="PEM of who vouches for the broker; null for the authorities of the gateway's system.")
+
+
+@router.post(
+    "/edge-nodes/{edge_node_id}/tokens",
+    status_code=status.HTTP_201_CREATED,
+    operation_id="make_edge_token",
+    responses=declared(403, 404),
+)
+async def make_token(edge_node_id: Id, wanted: TokenWanted, caller: ServiceManager, tx: Transaction) -> EdgeToken:
+    """Let a gateway enrol once as this edge node. A token made before that was not used is void."""
+    made = await make_edge_token.handle(tx, edge_node_id, timedelta(hours=wanted.valid_hours), datetime.now(UTC), caller.account_id)
+    return EdgeToken(token=made.token, expires_at=made.expires_at)
+
+
+@router.post("/enrolments", operation_id="enroll_edge", responses=declared(401))
+async def enroll(wanted: EnrolmentWanted, request: Request) -> Enrolment:
+    """Use a token: for the gateway itself, which needs no session. Until the certificate is signed, ask again with the same key."""
+    state = state_of(request)
+    async with state.database.transaction(FRONT_DESK) as tx:
+        found = await enroll_edge.handle(tx, wanted.token, wanted.request, datetime.now(UTC))
+    if isinstance(found, TokenRefusedError):
+        raise found
+    return Enrolment(
+        group_id=found.group_id,
+        node_id=found.node_id,
+        certificate=found.chain,
+        broker=state.config.gateway_broker,
+        broker_ca=state.config.gateway_broker_ca,
+    )

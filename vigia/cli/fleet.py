@@ -1,0 +1,83 @@
+"""`vigia fleet`: the gateways, as their manufacturer sees them."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from vigia.cli import loop
+from vigia.cli.databases import at_hand
+from vigia.cli.options import AsJson, AuthorityFolder, Dsn, Home
+from vigia.errors import ConfigError
+from vigia.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from vigia.store.database import Transaction
+    from vigia.store.fleet import EdgeNode
+    from vigia.workflows.make_edge_token import MadeToken
+
+Result = TypeVar("Result")
+
+app = typer.Typer(no_args_is_help=True)
+
+Group = Annotated[str, typer.Argument(help="The gateway's Sparkplug group: its customer's code.")]
+Node = Annotated[str, typer.Argument(help="The gateway's Sparkplug edge node id.")]
+
+
+@app.command()
+def ca(authority: AuthorityFolder = None, home: Home = None) -> None:
+    """Make the authority that vouches for gateways. Once: every gateway and the broker trust it. Keep a copy of its folder."""
+    from vigia.authority.issuing import Authority
+
+    folder = load_settings(home=home, authority=authority).authority_folder
+    Authority.create(folder, datetime.now(UTC))
+    typer.echo(f"made the authority in {folder}: keep a copy of that folder in a safe place, and show it to nobody")
+
+
+@app.command()
+def token(
+    group: Group,
+    node: Node,
+    hours: Annotated[int, typer.Option(min=1, max=720, help="For how long it can be used.")] = 24,
+    as_json: AsJson = False,
+    home: Home = None,
+    dsn: Dsn = None,
+) -> None:
+    """Let a gateway enrol once: print a token for `vigia edge enroll`. An earlier one that was not used is void."""
+    from vigia.workflows import make_edge_token
+
+    async def make(tx: "Transaction") -> "MadeToken":
+        edge = await _registered(tx, group, node)
+        return await make_edge_token.handle(tx, edge.edge_node_id, timedelta(hours=hours), datetime.now(UTC), None)
+
+    made = _in_transaction(make, home, dsn)
+    if as_json:
+        typer.echo(json.dumps({"token": made.token, "expires_at": made.expires_at.isoformat()}))
+    else:
+        typer.echo(made.token)
+        typer.echo(f"for {group}/{node}, once, until {made.expires_at:%Y-%m-%d %H:%M} UTC", err=True)
+
+
+async def _registered(tx: "Transaction", group: str, node: str) -> "EdgeNode":
+    from vigia.store import fleet
+
+    found = await fleet.edge_node(tx, group, node)
+    if found is None:
+        raise ConfigError(f"No edge node {group}/{node} is registered: add it to its customer's site, or correct the names.")
+    return found
+
+
+def _in_transaction(work: "Callable[[Transaction], Coroutine[Any, Any, Result]]", home: Path | None, dsn: str | None) -> "Result":
+    """Do `work` as staff in one transaction of the database at hand; what it returns."""
+    from vigia.store.database import Caller, Database
+
+    async def run(address: str) -> "Result":
+        async with Database(address, "vigia_service", max_size=1) as database, database.transaction(Caller(staff=True)) as tx:
+            return await work(tx)
+
+    with at_hand(load_settings(home=home, dsn=dsn)) as address:
+        return loop.run(run(address))
