@@ -2,10 +2,11 @@
 
 import contextlib
 import json
+import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +16,9 @@ from vigia.cli.options import AsJson, Dsn, Home
 from vigia.errors import ConfigError
 from vigia.settings import load_settings
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 app = typer.Typer(no_args_is_help=True)
 evaluate_app = typer.Typer(no_args_is_help=True)
 app.add_typer(evaluate_app, name="evaluate", help="Figures on public benchmarks, by their own protocols.")
@@ -22,6 +26,9 @@ app.add_typer(evaluate_app, name="evaluate", help="Figures on public benchmarks,
 AssetModel = Annotated[str, typer.Option(help="Code of the asset model that is predicted.")]
 Units = Annotated[str | None, typer.Option(help="Units of the file to learn from, e.g. 1-80 or 1-40,61 (default: all).")]
 Horizon = Annotated[float, typer.Option(min=1.0, help="The probability is that of a failure within so many flight cycles.")]
+Folder = Annotated[Path, typer.Option("--data", help="Folder with the benchmark's files, plain or gzip; any of them.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder for the result files, in the benchmark's own layout.")]
+Plots = Annotated[Path | None, typer.Option("--plots", help="Folder for plots; needs pip install vigia[plots].")]
 EXAMPLE_ASSET_MODEL = "cmapss-fd001"
 
 
@@ -90,8 +97,93 @@ def cmapss(
     """NASA C-MAPSS: train on train_, report on the last cycle of each unit of test_; nothing is chosen on the test files."""
     from vigia.analytics.evaluate.turbofan import evaluate as measure
 
-    found = asdict(measure(data, subset, horizon, with_age=with_age))
-    sys.stdout.write(_as_json(found) if as_json else _as_text(found))
+    _tell(measure(data, subset, horizon, with_age=with_age), as_json=as_json)
+
+
+@evaluate_app.command()
+def nab(data: Folder, out: Out = None, plots: Plots = None, as_json: AsJson = False) -> None:
+    """Numenta Anomaly Benchmark: streaming scores for each file, and the benchmark's score, by one threshold for all files."""
+    from vigia.analytics.evaluate import nab as benchmark
+
+    found, scored = benchmark.measure(data)
+    if out is not None:
+        benchmark.write_results(out, scored)
+    if plots is not None:
+        from vigia.analytics.evaluate.plots import series
+
+        for one, scores in scored:
+            series(plots / f"{one.name}.png", one.name, one.value, scores, one.windows or [])
+    _tell(found, as_json=as_json)
+
+
+@evaluate_app.command()
+def skab(data: Folder, plots: Plots = None, as_json: AsJson = False) -> None:
+    """Skoltech Anomaly Benchmark: learn from each file's first 400 rows, judge the rest, row by row."""
+    from vigia.analytics.evaluate import skab as benchmark
+
+    found, watched = benchmark.measure(data)
+    if plots is not None:
+        from vigia.analytics.evaluate.plots import statistic
+
+        for one, statistics in watched:
+            statistic(plots / f"{one.name}.png", one.name, statistics.ratio, one.anomaly)
+    _tell(found, as_json=as_json)
+
+
+@evaluate_app.command()
+def tep(data: Folder, plots: Plots = None, as_json: AsJson = False) -> None:
+    """Tennessee Eastman process: learn from d00, measure false alarms on d00_te and detection on each dNN_te."""
+    from vigia.analytics.evaluate import tep as benchmark
+
+    found, watched = benchmark.measure(data)
+    if plots is not None:
+        import numpy as np
+
+        from vigia.analytics.evaluate.plots import bars, statistic
+
+        bars(plots / "detection.png", "Faulty rows that alarm", found.detection_rate_by_fault, "share")
+        for fault, statistics in watched.items():
+            faulty = np.arange(len(statistics.ratio)) >= benchmark.FAULT_FROM
+            statistic(plots / f"d{fault}_te.png", f"d{fault}_te", statistics.ratio, faulty if fault != "00" else None)
+    _tell(found, as_json=as_json)
+
+
+@app.command()
+def detect(
+    csv: Annotated[Path, typer.Option("--csv", help="A table with a header; comma, semicolon or tab; plain or gzip.")],
+    time: Annotated[str, typer.Option("--time", help="The column with the time, ISO 8601; without a zone it is UTC.")],
+    mode: Annotated[str | None, typer.Option("--mode", help="The column that tells the operating mode.")] = None,
+    ignore: Annotated[list[str] | None, typer.Option("--ignore", help="A column to leave out, such as a label; may be repeated.")] = None,
+    healthy: Annotated[float, typer.Option(min=0.01, max=1.0, help="This share of the rows, from the first, is taken as healthy.")] = 0.2,
+    as_json: AsJson = False,
+) -> None:
+    """Find anomalies in a file of your own, and say which channels explain each."""
+    from vigia.analytics.evaluate import own
+
+    found = own.detect(own.read(csv, time, mode, ignore or ()), healthy)
+    if as_json:
+        _tell(found, as_json=True)
+        return
+    sys.stdout.write(f"{found.rows} rows, {len(found.channels)} channels, {len(found.findings)} findings\n")
+    for one in found.findings:
+        why = ", ".join(f"{name} {share:.0%}" for name, share in one.channels.items())
+        sys.stdout.write(
+            f"{one.first} to {one.last}  {one.detector}{f', mode {one.mode}' if one.mode else ''}: {why} (score {one.score})\n"
+        )
+
+
+def _tell(found: "DataclassInstance", *, as_json: bool) -> None:
+    """NaN and infinity, which JSON has no word for, are null."""
+    plain = _plain(asdict(found))
+    sys.stdout.write(_as_json(plain) if as_json else _as_text(plain))
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a result holds
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _units(text: str | None) -> list[int] | None:

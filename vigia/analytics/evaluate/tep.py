@@ -1,0 +1,88 @@
+"""The Tennessee Eastman process: what is healthy is learned from `d00`, the limit too; `d01_te` and on have a fault from row 161 on.
+
+The false-alarm rate is measured on `d00_te`, which neither set the limit nor was learned from, and again on the healthy first rows of
+the fault files. The training files of the faults are not used.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vigia.analytics.detectors.subspace import Subspace, Watched
+from vigia.analytics.evaluate import files
+from vigia.analytics.evaluate.errors import DataError
+
+CHANNELS = 52
+FAULT_FROM = 160
+"""The first row, from 0, that has the fault."""
+IN_A_ROW = 3
+"""A fault counts as found with the first of so many alarms in a row."""
+SAMPLE_MIN = 3
+_TEST = re.compile(r"d(\d\d)_te\.dat")
+
+
+@dataclass(frozen=True)
+class TepResult:
+    """Shares 0 to 1. `detection_rate` is the mean over faults of the share of faulty rows that alarm; delays in minutes, None: never."""
+
+    faults: int
+    detection_rate: float
+    far: float
+    far_before_faults: float
+    detection_rate_by_fault: dict[str, float]
+    delay_min_by_fault: dict[str, float | None]
+
+
+def measure(folder: Path) -> tuple[TepResult, dict[str, Watched]]:
+    """The figures, and the statistics of each test file. Raises DataError."""
+    learned = Subspace.fit(_read(_only(folder, "d00.dat")))
+    healthy = learned.watch(_read(_only(folder, "d00_te.dat")))
+    tests = {match[1]: path for path in files.find(folder, "_te.dat") if (match := _TEST.fullmatch(files.named(path))) and match[1] != "00"}
+    if not tests:
+        message = f"{folder} holds no fault, such as d01_te.dat."
+        raise DataError(message)
+    watched = {fault: learned.watch(_read(path)) for fault, path in sorted(tests.items())}
+    alarms = {fault: statistics.ratio > 1.0 for fault, statistics in watched.items()}
+    rates = {fault: float(alarm[FAULT_FROM:].mean()) for fault, alarm in alarms.items()}
+    result = TepResult(
+        faults=len(rates),
+        detection_rate=float(np.mean(list(rates.values()))),
+        far=float((healthy.ratio > 1.0).mean()),
+        far_before_faults=float(np.mean([alarm[:FAULT_FROM].mean() for alarm in alarms.values()])),
+        detection_rate_by_fault=rates,
+        delay_min_by_fault={fault: _delay(alarm[FAULT_FROM:]) for fault, alarm in alarms.items()},
+    )
+    return result, {"00": healthy, **watched}
+
+
+def _only(folder: Path, name: str) -> Path:
+    for path in files.find(folder, name):
+        if files.named(path) == name:
+            return path
+    message = f"{folder} holds neither {name} nor {name}.gz; it is the process without a fault."
+    raise DataError(message)
+
+
+def _read(path: Path) -> NDArray[np.float64]:
+    """float64[rows, 52]; a file may be written the other way round, as d00 is."""
+    try:
+        table = np.loadtxt(files.read_text(path).splitlines(), ndmin=2)
+    except ValueError as error:
+        message = f"{path} is not a table of numbers: {error}."
+        raise DataError(message) from None
+    if table.shape[1] != CHANNELS and table.shape[0] == CHANNELS:
+        table = table.T
+    if table.shape[1] != CHANNELS:
+        message = f"{path} has {table.shape[1]} columns; the process has {CHANNELS} variables."
+        raise DataError(message)
+    return table
+
+
+def _delay(alarm: NDArray[np.bool_]) -> float | None:
+    """Minutes from the fault to the first of IN_A_ROW alarms."""
+    run = np.convolve(alarm, np.ones(IN_A_ROW, np.int64), "valid") if len(alarm) >= IN_A_ROW else np.zeros(0)
+    at = np.flatnonzero(run == IN_A_ROW)
+    return float(at[0] * SAMPLE_MIN) if len(at) else None
