@@ -15,7 +15,7 @@ import pytest
 from chaos_account import Account
 from chaos_fleet import HZ, ROWS_AN_HOUR
 from chaos_plant import Plant, plant
-from chaos_processes import LOOK_EVERY_S, Process, Server, address_in, wait_for
+from chaos_processes import LOOK_EVERY_S, PATIENCE_S, Process, Server, address_in, wait_for
 
 from vigia.supervisor.broker import RunningBroker
 
@@ -102,7 +102,7 @@ def drain_rate(one: Plant, before: int) -> float:
     seen = one.watch.hours(one.gateway.hour)
     back = float(seen[before:].min())
     last = int(np.flatnonzero(np.array(one.gateway.told_at[1:]) <= back)[-1]) + 1
-    one.stored_until(last)
+    one.stored_until(last, PATIENCE_S + (last - before) / HZ)  # they were as long in coming
     seen = one.watch.hours(one.gateway.hour)
     whole = float(seen[before:last].max())
     return int((np.isfinite(seen[before:]) & (seen[before:] <= whole)).sum()) * ROWS_AN_HOUR / (whole - back + LOOK_EVERY_S)
