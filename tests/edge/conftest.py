@@ -4,7 +4,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
@@ -13,6 +13,9 @@ from vigia.supervisor.broker import RunningBroker, running_broker
 sys.path.insert(0, str(Path(__file__).parent))
 
 from edge_harness import Gateway, GatewayProcess, Host
+
+if TYPE_CHECKING:
+    from opcua_machine import Machine
 
 AnyGateway = TypeVar("AnyGateway", bound=Gateway)
 
@@ -44,6 +47,15 @@ def gateway(broker: RunningBroker, tmp_path: Path) -> Iterator[Gateway]:
 @pytest.fixture
 def gateway_process(broker: RunningBroker, tmp_path: Path) -> Iterator[GatewayProcess]:
     yield from _stopped(GatewayProcess(tmp_path / "edge", broker.url))
+
+
+@pytest.fixture(scope="session")
+def opcua_machine(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Machine]":
+    """An OPC UA server with and without security, to which tests add nodes. It takes seconds to start: group the tests that share it."""
+    from opcua_machine import Machine, certified  # noqa: PLC0415 - only for who asks
+
+    with Machine(certified(tmp_path_factory.mktemp("opcua"), "urn:plant:press")) as running:
+        yield running
 
 
 def _stopped(one: AnyGateway) -> Iterator[AnyGateway]:

@@ -43,6 +43,7 @@ class Source(Protocol):
 SOURCES: Mapping[str, str] = {
     "replay": "vigia.edge.sources.replay.source:ReplaySource",
     "modbus": "vigia.edge.sources.modbus.source:ModbusSource",
+    "opcua": "vigia.edge.sources.opcua.source:OpcUaSource",
     "mtconnect": "vigia.edge.sources.mtconnect.source:MTConnectSource",
 }
 """Module and class of each source, by the `type` of its table."""
