@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from dataclasses import replace
 
 import psycopg
@@ -226,6 +227,30 @@ async def test_death_and_birth_say_who_is_online(wire: Line, edge: Edge, seeded:
     assert query(seeded, "select distinct quality from point_latest") == [(500,)]
     await wire.hear(*edge.born(), edge.data("R1", 2))
     assert query(seeded, "select distinct quality from point_latest") == [(192,)]
+
+
+async def test_a_dead_device_is_stale_since_its_death_and_a_dead_node_since_we_heard(wire: Line, edge: Edge, seeded: str) -> None:
+    def dead_since() -> list[tuple[object, ...]]:
+        return query(seeded, "select device_id, alive, (extract(epoch from died_at) * 1000)::bigint from birth order by 1")
+
+    def qualities(device: str) -> set[object]:
+        rows = query(seeded, "select serial_number, quality from point_latest join point using (point_id) join asset using (asset_id)")
+        return {quality for serial, quality in rows if serial == f"SN-{device}"}
+
+    await wire.hear(*edge.born(), edge.data("R1", 1), edge.data("R2", 1, cycle=1, T50=float("nan")))
+    assert dead_since() == [("", True, None), ("R1", True, None), ("R2", True, None)]
+    await wire.hear(edge.device_death("R1"))
+    assert dead_since() == [("", True, None), ("R1", False, START_MS), ("R2", True, None)]
+    assert (qualities("R1"), qualities("R2")) == ({500}, {0, 192})
+    before = time.time() * 1000
+    await wire.hear(edge.node_death())
+    (_, node, died), (_, _, earlier), (_, device, followed) = dead_since()
+    assert (node, device, earlier) == (False, False, START_MS)
+    assert died == followed
+    assert before - 1 <= int(str(died)) <= time.time() * 1000
+    assert qualities("R2") == {500}
+    await wire.hear(*edge.born())
+    assert dead_since() == [("", True, None), ("R1", True, None), ("R2", True, None)]
 
 
 async def test_late_data_does_not_replace_newer_values(wire: Line, edge: Edge, seeded: str) -> None:

@@ -1,6 +1,7 @@
 """What a message means, once its sender is known and its turn has come."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from vigia.ingest.inbox import Message
@@ -61,10 +62,11 @@ class DeviceBirth:
 
 @dataclass(frozen=True, slots=True)
 class DeviceDeath:
-    """A DDEATH."""
+    """A DDEATH; `at` is when it was sent, None when it does not say."""
 
     node: "Node"
     device_id: str
+    at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

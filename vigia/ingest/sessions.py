@@ -3,9 +3,10 @@
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from vigia.ingest.births import DeviceTable
+from vigia.ingest.births import EARLIEST_MS, LATEST_MS, DeviceTable
 from vigia.ingest.config import Limits
 from vigia.ingest.events import DeviceBirth, DeviceData, DeviceDeath, Event, Letter, NodeBirth, NodeData, NodeDeath
 from vigia.ingest.inbox import Message
@@ -201,7 +202,7 @@ class Sessions:
         elif kind is MessageType.DBIRTH:
             event = DeviceBirth(node, topic.device_id or "", payload, message)
         else:
-            event = DeviceDeath(node, topic.device_id or "")
+            event = DeviceDeath(node, topic.device_id or "", _told_at(payload))
         return self._in_order(node, seq_of(payload), event, now)
 
     def _node_birth(self, node: Node, payload: Payload) -> list[Event]:
@@ -271,6 +272,12 @@ def _device_data(node: Node, topic: Topic, message: Message, data: tuple[Columns
     if not 0 <= seq <= 255:  # noqa: PLR2004 - Sparkplug's range
         raise PayloadError("the message is not numbered (seq is missing or not in 0..255)")
     return seq, DeviceData(node, topic.device_id or "", columns, index, message)
+
+
+def _told_at(payload: Payload) -> datetime | None:
+    """When the message was sent; None when it does not say, or cannot mean what it says."""
+    ms = payload.timestamp
+    return None if ms is None or not EARLIEST_MS <= ms < LATEST_MS else datetime.fromtimestamp(ms / 1000, UTC)
 
 
 def _unknown_node(message: Message, topic: Topic) -> Letter:

@@ -87,7 +87,7 @@ class Store:
                     case DeviceBirth():
                         written.tables.append(await self._device_born(tx, event))
                     case DeviceDeath():
-                        await births.device_died(tx, event.node.edge.edge_node_id, event.device_id)
+                        await births.device_died(tx, event.node.edge.edge_node_id, event.device_id, event.at)
             written.watermarks = await ledger.watermarks(tx, edges)
             for customer_id in {event.node.edge.customer_id for event in events if not isinstance(event, NodeData)}:
                 await announce(tx, "telemetry", customer_id)

@@ -121,16 +121,16 @@ async def node_born(tx: Transaction, edge_node_id: int, bd_seq: int) -> None:
 
 
 async def node_died(tx: Transaction, edge_node_id: int) -> None:
-    """The node and all its devices are offline, their latest readings uncertain."""
+    """The node and all its devices are offline from now on, their latest readings stale."""
     await _mark_stale(tx, edge_node_id, None)
-    await queries.execute(tx, "births_end", edge_node_id=edge_node_id, device_id=None)
+    await queries.execute(tx, "births_end", edge_node_id=edge_node_id, device_id=None, at=None)
     await queries.execute(tx, "node_died", edge_node_id=edge_node_id)
 
 
-async def device_died(tx: Transaction, edge_node_id: int, device_id: str) -> None:
-    """A device is lost; its latest readings are uncertain."""
+async def device_died(tx: Transaction, edge_node_id: int, device_id: str, at: datetime | None) -> None:
+    """A device was lost at that moment, None is now; its latest readings are stale."""
     await _mark_stale(tx, edge_node_id, device_id)
-    await queries.execute(tx, "births_end", edge_node_id=edge_node_id, device_id=device_id)
+    await queries.execute(tx, "births_end", edge_node_id=edge_node_id, device_id=device_id, at=at)
 
 
 async def device_born(tx: Transaction, birth: DeviceBirth) -> Device:

@@ -297,6 +297,7 @@ create table birth (
     asset_id     int references asset,
     metrics      jsonb not null,                      -- [{"name", "alias", "datatype", "point_id"}]
     alive        boolean not null default true,
+    died_at      timestamptz,                         -- null while alive: a node by our clock, a device as its death said
     primary key (edge_node_id, device_id)
 );
 

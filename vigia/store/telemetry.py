@@ -162,8 +162,8 @@ async def latest_visible(tx: Transaction, point_ids: Collection[int]) -> dict[in
 
 
 async def mark_stale(tx: Transaction, point_ids: Collection[int]) -> None:
-    """The source of these points is gone: their good latest readings become uncertain."""
-    await queries.execute(tx, "mark_latest", point_ids=list(point_ids), was=GOOD, quality=STALE)
+    """The source of these points is gone: whatever they told last is stale."""
+    await queries.execute(tx, "mark_latest", point_ids=list(point_ids), quality=STALE)
 
 
 async def around(tx: Transaction, point_id: int, first: datetime, last: datetime) -> list[Stored]:

@@ -11,14 +11,14 @@ update edge_node set online = true, bd_seq = %(bd_seq)s, born_at = now() where e
 
 -- name: node_births_end
 -- A node's new birth: its devices are silent until each is born again.
-update birth set alive = false where edge_node_id = %(edge_node_id)s and device_id <> ''
+update birth set alive = false, died_at = now() where edge_node_id = %(edge_node_id)s and device_id <> '' and alive
 
 -- name: node_died
 update edge_node set online = false, died_at = now() where edge_node_id = %(edge_node_id)s
 
 -- name: births_end
-update birth set alive = false
-where edge_node_id = %(edge_node_id)s and (%(device_id)s::text is null or device_id = %(device_id)s)
+update birth set alive = false, died_at = coalesce(%(at)s::timestamptz, now())
+where edge_node_id = %(edge_node_id)s and (%(device_id)s::text is null or device_id = %(device_id)s) and alive
 
 -- name: born_points
 -- The points in the last births of an edge's devices, or of one device.
@@ -30,7 +30,7 @@ where b.edge_node_id = %(edge_node_id)s and (%(device_id)s::text is null or b.de
 insert into birth as b (edge_node_id, device_id, bd_seq, born_at, asset_id, metrics, alive)
 values (%(edge_node_id)s, %(device_id)s, %(bd_seq)s, now(), %(asset_id)s, %(metrics)s, true)
 on conflict (edge_node_id, device_id) do update
-set bd_seq = excluded.bd_seq, born_at = excluded.born_at, asset_id = excluded.asset_id, metrics = excluded.metrics, alive = true
+set bd_seq = excluded.bd_seq, born_at = excluded.born_at, asset_id = excluded.asset_id, metrics = excluded.metrics, alive = true, died_at = null
 
 -- name: role_of_device
 -- The role a device reports for, and the machine that stands in it. Locked: two births cannot both move a machine.

@@ -98,7 +98,7 @@ select point_id, ts, value, quality from point_latest where point_id = any(%(poi
 
 -- name: mark_latest
 -- What a death or a birth says of the latest readings of points.
-update point_latest set quality = %(quality)s where point_id = any(%(point_ids)s) and quality = %(was)s
+update point_latest set quality = %(quality)s where point_id = any(%(point_ids)s) and quality <> %(quality)s
 
 -- name: readings_around
 -- Good readings of a point from `from_ts` to `until_ts`, with the neighbour on either side.
