@@ -16,6 +16,7 @@ Clock = Literal["wall", "fleet"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 LAST_PORT = 65535
+LONGEST_WAIT_S = 3600.0
 OPTIONS = {
     "home": "--home",
     "dsn": "--dsn",
@@ -43,6 +44,7 @@ class Settings:
     `ingest_topics`: table of the plain topics that ingest reads: a file, "default" for the one that comes with Vigía, "none" for none.
     `ingest_share`: name under which several ingest workers share the data messages.
     `ingest_watch_host`, `ingest_watch_port`: where ingest tells how it is; nowhere without a port, 0 picks a free one.
+    `ingest_reorder_s`: how long ingest waits for a message that is missing before it asks its edge node for a rebirth.
     `clock`: what time it is: the wall clock's, or for a replayed fleet that of its newest reading.
     `retention_*_days`: for how many days readings and their rollups are kept; None keeps all.
     """
@@ -62,6 +64,7 @@ class Settings:
     ingest_share: str | None = None
     ingest_watch_host: str = "127.0.0.1"
     ingest_watch_port: int | None = None
+    ingest_reorder_s: float = 2.0
     clock: Clock = "wall"
     retention_raw_days: int | None = None
     retention_1m_days: int | None = None
@@ -99,6 +102,16 @@ def _whole_number(given: str | int) -> int:
         return int(given)
     except ValueError:
         raise ValueError("give a whole number") from None
+
+
+def _seconds(given: str | float) -> float:
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_WAIT_S:
+        raise ValueError(f"give seconds from 0 to {LONGEST_WAIT_S:g}")
+    return seconds
 
 
 def _port(given: str | int) -> int:
@@ -143,6 +156,7 @@ _READERS: Mapping[str, Callable[[Any], object]] = MappingProxyType(
         "port": _port,
         "ingest_share": _or_nothing(_topic_level),
         "ingest_watch_port": _or_nothing(_port),
+        "ingest_reorder_s": _seconds,
         "clock": _one_of(get_args(Clock)),
         "retention_raw_days": _whole_number,
         "retention_1m_days": _whole_number,

@@ -19,9 +19,9 @@ def test_without_being_told_anything_the_defaults_count() -> None:
 
 
 def test_a_variable_counts_and_an_option_wins_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"HOME": "there", "PORT": "81", "RETENTION_RAW_DAYS": "30", "CLOCK": "fleet", "INGEST_WATCH_PORT": "9100"}.items():
+    for name, value in {"HOME": "there", "PORT": "81", "RETENTION_RAW_DAYS": "30", "CLOCK": "fleet", "INGEST_REORDER_S": "0.5"}.items():
         monkeypatch.setenv(f"VIGIA_{name}", value)
-    told = Settings(home=Path("there"), port=81, retention_raw_days=30, clock="fleet", ingest_watch_port=9100)
+    told = Settings(home=Path("there"), port=81, retention_raw_days=30, clock="fleet", ingest_reorder_s=0.5)
     assert load_settings() == told
     assert load_settings(port=82, home=None).port == 82
     assert load_settings(port=82, home=None).home == Path("there")
@@ -41,6 +41,7 @@ def test_what_a_compose_file_leaves_empty_is_left_out(monkeypatch: pytest.Monkey
         ("INGEST_WATCH_PORT", "-1", "VIGIA_INGEST_WATCH_PORT (--watch-port) = '-1': give a port from 0 to 65535, or leave it out."),
         ("INGEST_SHARE", "a/b", "VIGIA_INGEST_SHARE (--share) = 'a/b': give a name without /, + or #, or leave it out."),
         ("RETENTION_1H_DAYS", "1.5", "VIGIA_RETENTION_1H_DAYS = '1.5': give a whole number, or leave it out."),
+        ("INGEST_REORDER_S", "nan", "VIGIA_INGEST_REORDER_S = 'nan': give seconds from 0 to 3600, or leave it out."),
         ("CLOCK", "cuckoo", "VIGIA_CLOCK = 'cuckoo': choose one of wall, fleet, or leave it out."),
         ("LOG_LEVEL", "loud", "VIGIA_LOG_LEVEL = 'loud': choose one of debug, info, warning, error, or leave it out."),
     ],

@@ -56,7 +56,7 @@ def run(
     broker: Broker = None,
 ) -> None:
     """Bring what the edges publish to the database until stopped."""
-    from vigia.ingest.config import IngestConfig, WatchConfig
+    from vigia.ingest.config import IngestConfig, Limits, WatchConfig
     from vigia.ingest.plain.table import load
     from vigia.ingest.process import run as ingest
 
@@ -74,6 +74,7 @@ def run(
         dsn=named(settings),
         broker=_broker(settings),
         topics=None if settings.ingest_topics == "none" else load(settings.ingest_topics),
+        limits=Limits(reorder_s=settings.ingest_reorder_s),
         share=settings.ingest_share,
         watch=None if port is None else WatchConfig(settings.ingest_watch_host, port),
     )
