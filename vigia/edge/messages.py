@@ -12,6 +12,7 @@ from vigia.sparkplug.payload import Metric, Payload, Property, decode
 from vigia.sparkplug.session import bd_seq_metric
 
 NODE = ""
+_QUALITIES = (names.QUALITY_BAD, names.QUALITY_GOOD, names.QUALITY_STALE)
 _NODE_METRICS = {
     names.EPOCH: DataType.INT64,
     names.NEWEST: DataType.INT64,
@@ -29,7 +30,10 @@ class Command:
 
 
 class Messages:
-    """Builds the payloads of one edge node. Aliases are given once for its whole life, unique over all its devices."""
+    """Builds the payloads of one edge node. Aliases are given once for its whole life, unique over all its devices.
+
+    Metrics stand in the order of their times, as Sparkplug wants them.
+    """
 
     def __init__(self) -> None:
         self._aliases: dict[tuple[str, str], int] = {}
@@ -65,23 +69,21 @@ class Messages:
         device = birth.device
         known = {point.name for point in device.points}
         old = {point.name: point for one in earlier for point in one.device.points if point.name not in known}
-        return Payload(
-            now,
-            (
-                self._text(device.device_id, names.SERIAL_NUMBER, device.serial, now),
-                self._text(device.device_id, names.MODEL, device.model, now),
-                self._whole(device.device_id, names.EPOCH, epoch, now),
-                self._whole(device.device_id, names.BATCH, newest, now),
-                *(self._point(device.device_id, point, now) for point in device.points),
-                *(self._point(device.device_id, point, now) for point in old.values()),
-            ),
+        metrics = (
+            self._text(device.device_id, names.SERIAL_NUMBER, device.serial, now),
+            self._text(device.device_id, names.MODEL, device.model, now),
+            self._whole(device.device_id, names.EPOCH, epoch, now),
+            self._whole(device.device_id, names.BATCH, newest, now),
+            *(self._point(device.device_id, point, now) for point in device.points),
+            *(self._point(device.device_id, point, now) for point in old.values()),
         )
+        return Payload(now, tuple(sorted(metrics, key=_time)))
 
     def device_data(self, batch: Batch, birth: Birth, now: int, *, historical: bool, other_serial: bool) -> Payload:
         """The DDATA that carries `batch`. `other_serial`: the machine that was born last is not the one that gave the samples."""
         datatypes = {point.name: point.datatype for point in birth.device.points}
-        metrics = list(self._samples(batch, datatypes, historical=historical))
-        stamp = batch.samples[-1].ts
+        metrics = sorted(self._samples(batch, datatypes, historical=historical), key=_time)
+        stamp = metrics[-1].timestamp
         for name, value in ((names.EPOCH, batch.epoch), (names.BATCH, batch.eseq)):
             metrics.append(Metric(None, self._alias(batch.device_id, name), stamp, DataType.INT64, value, historical))
         if other_serial:
@@ -112,8 +114,7 @@ class Messages:
 
     def _samples(self, batch: Batch, datatypes: dict[str, DataType], *, historical: bool) -> Iterator[Metric]:
         for sample in batch.samples:
-            properties: dict[str, Property] = {} if sample.quality == names.QUALITY_GOOD else {names.QUALITY: sample.quality}
-            alias = self._alias(batch.device_id, sample.point)
+            alias, properties = self._alias(batch.device_id, sample.point), _quality(sample)
             yield Metric(None, alias, sample.ts, datatypes[sample.point], sample.value, historical, properties=properties)
 
     def _point(self, device_id: str, point: Point, now: int) -> Metric:
@@ -125,9 +126,9 @@ class Messages:
             names.DOCUMENTATION: point.documentation,
         }
         latest = self._latest.get((device_id, point.name))
-        properties = {key: value for key, value in described.items() if value not in (None, "")}
-        if latest is not None and latest.quality != names.QUALITY_GOOD:
-            properties[names.QUALITY] = latest.quality
+        properties: dict[str, Property] = {key: value for key, value in described.items() if value not in (None, "")}
+        if latest is not None:
+            properties |= _quality(latest)
         stamp, value = (now, None) if latest is None else (latest.ts, latest.value)
         return Metric(point.name, self._alias(device_id, point.name), stamp, point.datatype, value, properties=properties)
 
@@ -142,3 +143,14 @@ class Messages:
         if key not in self._aliases:
             self._aliases[key] = next(self._numbers)
         return self._aliases[key]
+
+
+def _time(metric: Metric) -> int:
+    return metric.timestamp or 0
+
+
+def _quality(sample: Sample) -> dict[str, Property]:
+    """The property that tells the quality; none for good. Sparkplug knows three codes: what is only uncertain is bad there."""
+    if sample.quality == names.QUALITY_GOOD:
+        return {}
+    return {names.QUALITY: sample.quality if sample.quality in _QUALITIES else names.QUALITY_BAD}
