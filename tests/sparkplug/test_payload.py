@@ -185,9 +185,43 @@ def test_a_value_that_does_not_fit_is_not_sent(metric: Metric) -> None:
         encode(Payload(metrics=(metric,)))
 
 
+SET = {"num_of_columns": 2, "columns": ["a", "b"], "types": [3, 12], "rows": [{"elements": [{"int_value": 1}, {"string_value": "x"}]}]}
+INSTANCE = {"is_definition": False, "template_ref": "pump", "parameters": [{"name": "size", "type": 3, "int_value": 1}]}
+
+
+@pytest.mark.parametrize(
+    ("field", "shape", "reason"),
+    [
+        ("dataset_value", {"num_of_columns": 3}, "a data set of 3 columns has 2 headers"),
+        ("dataset_value", {"columns": ["a"]}, "a data set of 2 columns has 1 headers"),
+        ("dataset_value", {"types": []}, "a data set of 2 columns has 0 types"),
+        ("dataset_value", {"types": [3, 16]}, "a column has data type 16, which is none of the basic ones"),
+        ("dataset_value", {"types": [0, 3]}, "a column has data type 0, which is none of the basic ones"),
+        ("dataset_value", {"rows": [{"elements": []}]}, "a data set of 2 columns has a row of 0 values"),
+        ("template_value", {"is_definition": None}, "a template does not say whether it is a definition"),
+        ("template_value", {"is_definition": True}, "a template's definition refers to another template"),
+        ("template_value", {"template_ref": None}, "a template's instance does not say of which template"),
+        ("template_value", {"parameters": [{"type": 3}]}, "a template's parameter has no name"),
+        ("template_value", {"parameters": [{"name": "p"}]}, "the parameter 'p' has data type 0, which is none of the basic ones"),
+    ],
+)
+def test_a_misshapen_data_set_or_template_is_neither_read_nor_sent(field: str, shape: dict[str, Any], reason: str) -> None:
+    whole = {**(SET if field == "dataset_value" else INSTANCE), **shape}
+    datatype = DataType.DATA_SET if field == "dataset_value" else DataType.TEMPLATE
+    message: Any = PayloadMessage()
+    message.metrics.add(name="x", datatype=datatype, **{field: {key: value for key, value in whole.items() if value is not None}})
+    with pytest.raises(PayloadError) as caught:
+        decode(message.SerializeToString())
+    assert str(caught.value) == f"metric x: {reason}"
+    with pytest.raises(PayloadError) as caught:
+        encode(Payload(metrics=(Metric("x", datatype=datatype, value=getattr(message.metrics[0], field).SerializeToString()),)))
+    assert str(caught.value) == f"metric 'x': {reason}"
+
+
 def test_data_sets_and_templates_pass_untouched() -> None:
     message: Any = PayloadMessage()
-    message.metrics.add(name="set", datatype=16, dataset_value={"num_of_columns": 1, "columns": ["a"], "types": [3]})
+    message.metrics.add(name="set", datatype=16, dataset_value=SET)
+    message.metrics.add(name="one", datatype=19, template_value=INSTANCE)
     message.metrics.add(name="kind", datatype=19, template_value={"version": "1", "is_definition": True})
     wire = message.SerializeToString()
     assert encode(decode(wire)) == wire

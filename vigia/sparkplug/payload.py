@@ -1,7 +1,8 @@
 """Sparkplug B payloads as Python values, both ways.
 
 Null is `value=None`. Integers are plain ints whatever their width; the wire's two's complement stays inside this package.
-`DateTime` is int milliseconds since 1970 UTC. Arrays, files, data sets and templates are bytes, passed on untouched.
+`DateTime` is int milliseconds since 1970 UTC. Arrays and files are bytes, passed on untouched; so are data sets and
+templates, once it is sure that they have the shape they must have.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from vigia.sparkplug import PayloadError
 from vigia.sparkplug.datatypes import DataType, Scalar, read_value, write_value
 from vigia.sparkplug.names import MAX_METRICS, MAX_PAYLOAD_BYTES, QUALITY, QUALITY_GOOD
 from vigia.sparkplug.payload_schema import DataSetMessage, PayloadMessage, TemplateMessage
+from vigia.sparkplug.shapes import CHECKS
 
 Property = bool | int | float | str | None | Mapping[str, "Property"] | Sequence[Mapping[str, "Property"]]
 
@@ -169,6 +171,8 @@ def _read_metric_value(raw: Any, datatype: DataType | None) -> Scalar:  # noqa: 
         expected = _SUB_MESSAGES.get(datatype, ("", None))[0] if datatype is not None else field_name
         if field_name != expected:
             raise PayloadError(f"a {datatype.name if datatype is not None else 'metric'} cannot be read from {field_name}")
+        if field_name in CHECKS:
+            CHECKS[field_name](getattr(raw, field_name))
         blob: bytes = getattr(raw, field_name).SerializeToString()
         return blob
     value: Scalar = getattr(raw, field_name)
@@ -213,6 +217,7 @@ def _write_metric_value(raw: Any, datatype: DataType | None, value: Scalar | Non
             getattr(raw, field_name).CopyFrom(message_class.FromString(value))
         except DecodeError:
             raise PayloadError(f"these bytes are no {datatype.name}") from None
+        CHECKS[field_name](getattr(raw, field_name))
         return
     setattr(raw, *write_value(datatype, value))
 
