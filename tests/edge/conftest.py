@@ -10,6 +10,7 @@ import pytest
 
 from vigia.supervisor.broker import RunningBroker, running_broker
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "chaos"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from edge_harness import Gateway, GatewayProcess, Host

@@ -1,12 +1,16 @@
 """What tests of the OPC UA source share: its configuration for a machine, and what it told as rows."""
 
-from collections.abc import Sequence
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from opcua_machine import PLANT, Row
+from source_harness import entered
 
 from vigia.edge.samples import Sample, Tick
+from vigia.edge.sources import SourceUnavailableError
 from vigia.edge.sources.opcua.config import OpcUaConfig
 from vigia.edge.sources.opcua.source import OpcUaSource
 
@@ -55,3 +59,50 @@ def to_the_ms(record: Sequence[Row]) -> list[Row]:
 
 def last_position(ticks: list[Tick]) -> str | None:
     return next((tick.position for tick in reversed(ticks) if tick.position is not None), None)
+
+
+class Collector:
+    """Keeps a source running as a node does, in memory: ticks on disk are ticks in the list.
+
+    `lives` counts how often the source was entered; what the last entering said is in `why`.
+    """
+
+    def __init__(self, make: Callable[[], OpcUaSource]) -> None:
+        self._make = make
+        self._source = make()
+        self.samples: list[Sample] = []
+        self.position: str | None = None
+        self.lives = 0
+        self.why: list[str] = []
+
+    async def run(self) -> None:
+        while True:
+            self._source.resume(self.position)
+            self.lives += 1
+            try:
+                async with entered(self._source) as stream:
+                    async for tick in stream:
+                        self.samples += tick.samples
+                        self.position = tick.position or self.position
+            except SourceUnavailableError as error:
+                self.why.append(str(error))
+            await asyncio.sleep(0.02)
+
+    def kill(self) -> None:
+        """The gateway is started anew: what it knew is gone, what was stored is there."""
+        self._source = self._make()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        work = asyncio.create_task(self.run())
+        try:
+            yield
+        finally:
+            work.cancel()
+            await asyncio.wait([work])
+
+
+async def wait_until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.005)

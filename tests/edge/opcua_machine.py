@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +23,7 @@ from asyncua.common.node import Node
 from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.server.history import HistoryStorageInterface
 from asyncua.server.internal_session import InternalSession
+from asyncua.server.internal_subscription import InternalSubscription
 from asyncua.server.monitored_item_service import MonitoredItemService
 
 from vigia.edge.sources.opcua.certificate import make_certificate
@@ -30,6 +31,7 @@ from vigia.edge.sources.opcua.certificate import make_certificate
 PLANT = "http://plant.example/press"
 OTHER = "http://other.example/things"
 START_US = 1_767_225_600_000_000
+OVERFLOW = 0x0480
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Row = tuple[str, int, object]
@@ -119,6 +121,7 @@ class Machine:
 
     def __exit__(self, *_: object) -> None:
         self.do(self.server.stop)
+        self.do(_cancel_the_rest)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
@@ -215,6 +218,38 @@ class Machine:
             yield
 
     @contextlib.contextmanager
+    def without_history(self, status: int) -> Iterator[None]:
+        """It answers every question about history with `status`."""
+
+        async def refuse(_session: Any, parameters: ua.HistoryReadParameters) -> list[ua.HistoryReadResult]:  # noqa: ANN401
+            return [ua.HistoryReadResult(ua.StatusCode(status)) for _ in parameters.NodesToRead]
+
+        with mock.patch.object(InternalSession, "history_read", refuse):
+            yield
+
+    @contextlib.contextmanager
+    def honest_queues(self) -> Iterator[None]:
+        """It marks the value before which others were lost, as the standard wants; the library's server only drops them."""
+        enqueue = InternalSubscription._enqueue_event
+
+        async def mark(service: Any, item: int, told: Any, size: int, queue: dict[int, list[Any]]) -> None:  # noqa: ANN401
+            full = size != 0 and len(queue.get(item, [])) >= size
+            await enqueue(service, item, told, size, queue)
+            if full:
+                oldest = queue[item][0]
+                marked = replace(oldest.Value, StatusCode=ua.StatusCode(oldest.Value.StatusCode.value | OVERFLOW))
+                queue[item][0] = replace(oldest, Value=marked)
+
+        with mock.patch.object(InternalSubscription, "_enqueue_event", mark):
+            yield
+
+    def end_subscriptions(self) -> None:
+        """Its subscriptions tell nothing any more; its sessions live on."""
+        for subscription in list(self.server.iserver.subscription_service.subscriptions.values()):
+            if subscription.pub_request_callback is not None:
+                self.do(subscription.stop)
+
+    @contextlib.contextmanager
     def limited(self, **most: int) -> Iterator[None]:
         """It says that it takes no more at once; `largest` is what it was asked at once meanwhile."""
         told = {
@@ -255,6 +290,14 @@ class Machine:
     def rows(self, name: str) -> list[Row]:
         """The record of a node."""
         return [(name, microseconds(data.SourceTimestamp), data.Value.Value) for data in self.record.values[self.nodes[name].nodeid]]
+
+
+async def _cancel_the_rest() -> None:
+    """What the server leaves running when it stops."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
 
 
 # ── a machine that can be killed ──
