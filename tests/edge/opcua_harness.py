@@ -21,13 +21,13 @@ def points(*names: str, **settings: object) -> list[dict[str, object]]:
     return [{"name": name, "node": f"nsu={PLANT};s={name}", **settings} for name in names]
 
 
-def table(url: str, said: Sequence[dict[str, object]], **settings: object) -> dict[str, Any]:
+def table(address: str, said: Sequence[dict[str, object]], /, **settings: object) -> dict[str, Any]:
     """The source's table for one device with the points `said`."""
     group = {"name": "default", "publishing_s": PUBLISHING_S, "sampling_s": 0, "queue_size": 1000}
     device = {"device_id": "press", "serial": "SN-1", "model": "m", "point": list(said)}
     return {
         "type": "opcua",
-        "url": url,
+        "url": address,
         "security": "none",
         "anonymous": True,
         "keepalive_s": 2.0,
@@ -38,8 +38,8 @@ def table(url: str, said: Sequence[dict[str, object]], **settings: object) -> di
     }
 
 
-def source(url: str, said: Sequence[dict[str, object]], folder: Path | None = None, **settings: object) -> OpcUaSource:
-    one = OpcUaSource(OpcUaConfig.model_validate(table(url, said, **settings)), folder or Path())
+def source(address: str, said: Sequence[dict[str, object]], folder: Path | None = None, /, **settings: object) -> OpcUaSource:
+    one = OpcUaSource(OpcUaConfig.model_validate(table(address, said, **settings)), folder or Path())
     one.resume(None)
     return one
 

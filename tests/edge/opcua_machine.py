@@ -218,6 +218,18 @@ class Machine:
             yield
 
     @contextlib.contextmanager
+    def plain_passwords(self) -> Iterator[None]:
+        """Without security it takes passwords as they are, as servers without a certificate do."""
+        tokens = [token for one in self.server.iserver.endpoints for token in one.UserIdentityTokens]
+        before = [token.SecurityPolicyUri for token in tokens]
+        for one in self.server.iserver.endpoints:
+            for token in one.UserIdentityTokens if one.SecurityMode == ua.MessageSecurityMode.None_ else ():
+                token.SecurityPolicyUri = None
+        yield
+        for token, uri in zip(tokens, before, strict=True):
+            token.SecurityPolicyUri = uri
+
+    @contextlib.contextmanager
     def without_history(self, status: int) -> Iterator[None]:
         """It answers every question about history with `status`."""
 
