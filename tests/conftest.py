@@ -1,17 +1,28 @@
 """Fixtures for every room: a real PostgreSQL, one for the whole run, and a fresh migrated database for each test that asks."""
 
 import asyncio
+import io
+import logging
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from subprocess import CompletedProcess
+from unittest import mock
 from uuid import uuid4
 
 import psycopg
 import pytest
+import structlog
+from argon2 import PasswordHasher
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from vigia import cli
+from vigia.api import passwords
 from vigia.demo import fleet as demo_fleet
 from vigia.demo.fleet import Credentials, Role
 from vigia.store.database import Caller, Database
@@ -32,6 +43,8 @@ FAST: Mapping[str, str] = {
     "min_wal_size": "80MB",
     "max_wal_size": "256MB",
 }
+
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 # A database is a thousand files: copying it is ten times quicker where no disk keeps them.
 MEMORY = Path("/dev/shm")  # noqa: S108 - the folder made there has a name of the run's own
@@ -123,10 +136,17 @@ async def app_db(dsn: str) -> AsyncIterator[Database]:
         yield database
 
 
+@pytest.fixture
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords are hashed as cheaply as argon2 allows: those of the demo's nine people cost a second and a half otherwise."""
+    monkeypatch.setattr(passwords, "_hasher", CHEAP)
+
+
 @pytest.fixture(scope="session")
 def credentials(tmp_path_factory: pytest.TempPathFactory) -> Credentials:
-    """The demo's people with their passwords."""
-    return demo_fleet.credentials(tmp_path_factory.mktemp("credentials"))
+    """The demo's people with their passwords, hashed cheaply."""
+    with mock.patch.object(passwords, "_hasher", CHEAP):
+        return demo_fleet.credentials(tmp_path_factory.mktemp("credentials"))
 
 
 @pytest.fixture
@@ -145,6 +165,57 @@ def broker(tmp_path: Path) -> Iterator[RunningBroker]:
     """A broker of the test's own on a free port of 127.0.0.1: `broker.url`; it can be killed and started again."""
     with running_broker(tmp_path / "broker") as running:
         yield running
+
+
+@pytest.fixture
+def vigia() -> Callable[..., CompletedProcess[str]]:
+    """`vigia ARGUMENTS` with the VIGIA_* variables given and no others, run in this process, which spares the start of another.
+
+    For commands that end by themselves, not from within an event loop. A traceback fails the test.
+    """
+
+    def run(*arguments: str, **variables: str) -> CompletedProcess[str]:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("VIGIA_")}
+        out, err, code = io.StringIO(), io.StringIO(), None
+        with (
+            mock.patch.dict(os.environ, {**environment, **variables}, clear=True),
+            mock.patch.object(sys, "argv", ["vigia", *arguments]),
+            _logs_and_signals_as_before(),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            try:
+                cli.main()
+            except SystemExit as ended:
+                code = ended.code
+        return CompletedProcess(arguments, int(code or 0), out.getvalue(), err.getvalue())
+
+    return run
+
+
+@pytest.fixture
+def printed(vigia: Callable[..., CompletedProcess[str]]) -> Callable[..., str]:
+    """What `vigia ARGUMENTS` prints when it succeeds."""
+
+    def run(*arguments: str, **variables: str) -> str:
+        done = vigia(*arguments, **variables)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@contextmanager
+def _logs_and_signals_as_before() -> Iterator[None]:
+    root, told = logging.getLogger(), structlog.get_config()
+    level, handlers, on_sigterm = root.level, [*root.handlers], signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, on_sigterm)
+        structlog.configure(**told)
+        root.setLevel(level)
+        root.handlers[:] = handlers
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

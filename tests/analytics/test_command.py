@@ -4,9 +4,10 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from typer.testing import CliRunner
@@ -44,12 +45,11 @@ async def test_it_stops_in_the_middle_of_the_first_training(service: Database, d
     assert b"Traceback" not in said
 
 
-async def test_without_a_database_it_says_so_in_one_sentence(tmp_path: Path) -> None:
-    async with started("run", "--dsn", f"postgresql:///?host={tmp_path}&connect_timeout=1", "--home", str(tmp_path)) as process:
-        said, _ = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode == 2
-    assert b"no database answers" in said.lower()
-    assert said.count(b"\n") == 1
+def test_without_a_database_it_says_so_in_one_sentence(vigia: Callable[..., CompletedProcess[str]], tmp_path: Path) -> None:
+    ended = vigia("analytics", "run", "--dsn", f"postgresql:///?host={tmp_path}&connect_timeout=1", "--home", str(tmp_path))
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "no database answers" in ended.stderr.lower()
+    assert ended.stderr.count("\n") == 1
 
 
 def test_a_missing_training_file_is_named(tmp_path: Path) -> None:

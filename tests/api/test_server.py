@@ -21,15 +21,13 @@ from vigia.store.embedded import EmbeddedPostgres
 from vigia.store.migrate import migrate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+    from subprocess import CompletedProcess
 
     from tests.api.conftest import World
 
 PASSWORD = "correct horse battery staple"  # noqa: S105 - of people who do not exist
-
-
-def vigia(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "vigia", "api", *arguments], capture_output=True, text=True, timeout=60, check=False)
 
 
 def start(dsn: str) -> tuple[subprocess.Popen[str], str]:
@@ -63,10 +61,10 @@ def test_it_stops_within_five_seconds_though_a_client_follows_events(world: Worl
         process.stderr.close()
 
 
-def test_a_port_in_use_is_one_sentence_and_exit_code_2(world: World) -> None:
+def test_a_port_in_use_is_one_sentence_and_exit_code_2(world: World, vigia: Callable[..., CompletedProcess[str]]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        refused = vigia("run", "--dsn", world.dsn, "--port", str(port))
+        refused = vigia("api", "run", "--dsn", world.dsn, "--port", str(port))
     assert refused.returncode == 2
     assert f"Port {port}" in refused.stderr
     assert "Traceback" not in refused.stderr
@@ -82,15 +80,17 @@ def test_a_port_in_use_is_one_sentence_and_exit_code_2(world: World) -> None:
         ["run", "--port", "70000"],
     ],
 )
-def test_a_start_that_cannot_succeed_is_one_sentence_and_exit_code_2(arguments: list[str]) -> None:
-    refused = vigia(*arguments)
+def test_a_start_that_cannot_succeed_is_one_sentence_and_exit_code_2(
+    arguments: list[str], vigia: Callable[..., CompletedProcess[str]]
+) -> None:
+    refused = vigia("api", *arguments)
     assert refused.returncode == 2
     assert "Traceback" not in refused.stderr
     assert len([line for line in refused.stderr.splitlines() if not line.startswith("timestamp=")]) == 1
 
 
-def test_the_document_is_printed_without_a_database() -> None:
-    printed = vigia("openapi")
+def test_the_document_is_printed_without_a_database(vigia: Callable[..., CompletedProcess[str]]) -> None:
+    printed = vigia("api", "openapi")
     assert printed.returncode == 0
     assert json.loads(printed.stdout) == create_app(ApiConfig(dsn="")).openapi()
 

@@ -2,12 +2,11 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import paho.mqtt.client as mqtt
 import psycopg
@@ -20,12 +19,6 @@ from vigia.store import dead_letters
 from vigia.store.database import Database
 from vigia.store.dead_letters import KEPT_BYTES, NewDeadLetter
 from vigia.supervisor.broker import RunningBroker, running_broker
-
-
-def vigia(*arguments: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "vigia", *arguments], capture_output=True, text=True, check=False, timeout=100)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture
@@ -43,8 +36,8 @@ def buried(dsn: str) -> str:
     return dsn
 
 
-def test_a_sample_of_each_reason_is_shown(buried: str) -> None:
-    said = vigia("ingest", "dead-letters", "--sample", "--dsn", buried)
+def test_a_sample_of_each_reason_is_shown(buried: str, printed: Callable[..., str]) -> None:
+    said = printed("ingest", "dead-letters", "--sample", "--dsn", buried)
     counts, newest, unreadable = said.split("\n\n")
     assert [line.split()[0] for line in counts.splitlines()] == ["2", "1"]
     assert "a/new  421 bytes\n  misfit: what to do\n  " in newest
@@ -53,14 +46,14 @@ def test_a_sample_of_each_reason_is_shown(buried: str) -> None:
     assert "b  6 bytes\n  unreadable: what to do\n  0801ffffffff\n" in unreadable
 
 
-def test_letters_of_one_reason_are_shown(buried: str) -> None:
-    said = json.loads(vigia("ingest", "dead-letters", "--reason", "misfit", "--json", "--dsn", buried))
+def test_letters_of_one_reason_are_shown(buried: str, printed: Callable[..., str]) -> None:
+    said = json.loads(printed("ingest", "dead-letters", "--reason", "misfit", "--json", "--dsn", buried))
     assert [(count["reason"], count["count"]) for count in said["counts"]] == [("misfit", 2)]
     assert [(letter["topic"], letter["complete"]) for letter in said["dead_letters"]] == [("a/new", True), ("a/old", True)]
-    assert vigia("ingest", "dead-letters", "--reason", "none", "--dsn", buried) == "No dead letters.\n"
+    assert printed("ingest", "dead-letters", "--reason", "none", "--dsn", buried) == "No dead letters.\n"
 
 
-def test_each_letter_is_shown_with_the_command_that_replays_it(dsn: str) -> None:
+def test_each_letter_is_shown_with_the_command_that_replays_it(dsn: str, printed: Callable[..., str]) -> None:
     first, _cut, _sparkplug, last = bury(
         dsn,
         ("a/1", "misfit", b"x"),
@@ -68,9 +61,9 @@ def test_each_letter_is_shown_with_the_command_that_replays_it(dsn: str) -> None
         ("spBv1.0/a/DDATA/b/c", "misfit", b"x"),
         ("a/2", "odd", b"x"),
     )
-    said = [line.strip() for line in vigia("ingest", "dead-letters", "--dsn", dsn).splitlines()]
+    said = [line.strip() for line in printed("ingest", "dead-letters", "--dsn", dsn).splitlines()]
     assert [line for line in said if "replay" in line] == [f"vigia ingest dead-letters replay --id {one}" for one in (last, first)]
-    assert f"vigia ingest dead-letters replay --id {last}" in vigia("ingest", "dead-letters", "--sample", "--dsn", dsn)
+    assert f"vigia ingest dead-letters replay --id {last}" in printed("ingest", "dead-letters", "--sample", "--dsn", dsn)
 
 
 # ── published once more ──
@@ -118,27 +111,33 @@ def kept(dsn: str) -> list[int]:
     return bury(dsn)
 
 
-def published(dsn: str, broker: RunningBroker, *options: str) -> dict[str, list[object]]:
-    said: dict[str, list[object]] = json.loads(
-        vigia("ingest", "dead-letters", "replay", "--json", "--dsn", dsn, "--broker", broker.url, *options)
-    )
-    return said
+@pytest.fixture
+def published(printed: Callable[..., str], dsn: str, broker: RunningBroker) -> Callable[..., dict[str, list[object]]]:
+    """What a replay with these options says."""
+    replay = ["ingest", "dead-letters", "replay", "--json", "--dsn", dsn, "--broker", broker.url]
+    return lambda *options: json.loads(printed(*replay, *options))
 
 
-def test_letters_are_published_again_and_taken(dsn: str, broker: RunningBroker, heard: list[tuple[str, bytes]]) -> None:
+def test_letters_are_published_again_and_taken(
+    dsn: str,
+    broker: RunningBroker,
+    heard: list[tuple[str, bytes]],
+    printed: Callable[..., str],
+    published: Callable[..., dict[str, list[object]]],
+) -> None:
     first, second, third = bury(dsn, ("a/1", "misfit", b"one"), ("a/2", "undated", b"\0\xff"), ("a/3", "misfit", b"three"))
     an_hour_older(dsn)
-    assert published(dsn, broker, "--reason", "misfit", "--limit", "1") == {"published": [first], "left": []}
-    assert published(dsn, broker, "--id", str(second), "--id", "999") == {"published": [second], "left": []}
-    assert published(dsn, broker, "--reason", "none") == {"published": [], "left": []}
-    said = vigia("ingest", "dead-letters", "replay", "--reason", "misfit", "--dsn", dsn, "--broker", broker.url)
+    assert published("--reason", "misfit", "--limit", "1") == {"published": [first], "left": []}
+    assert published("--id", str(second), "--id", "999") == {"published": [second], "left": []}
+    assert published("--reason", "none") == {"published": [], "left": []}
+    said = printed("ingest", "dead-letters", "replay", "--reason", "misfit", "--dsn", dsn, "--broker", broker.url)
     assert said == "1 published, 0 kept.\n"
     assert heard == [("a/1", b"one"), ("a/2", b"\0\xff"), ("a/3", b"three")]
     assert kept(dsn) == []
     assert third > second
 
 
-def test_what_would_be_lost_is_kept(dsn: str, broker: RunningBroker, heard: list[tuple[str, bytes]]) -> None:
+def test_what_would_be_lost_is_kept(dsn: str, broker: RunningBroker, heard: list[tuple[str, bytes]], printed: Callable[..., str]) -> None:
     bury(
         dsn,
         ("b/1", "misfit", b"x"),
@@ -148,7 +147,7 @@ def test_what_would_be_lost_is_kept(dsn: str, broker: RunningBroker, heard: list
     )
     an_hour_older(dsn)
     ids = bury(dsn, ("a/fresh", "misfit", b"x"))
-    said = vigia("ingest", "dead-letters", "replay", "--reason", "misfit", "--dsn", dsn, "--broker", broker.url).splitlines()
+    said = printed("ingest", "dead-letters", "replay", "--reason", "misfit", "--dsn", dsn, "--broker", broker.url).splitlines()
     assert [line.partition("kept: ")[2].split(":")[0] for line in said[:-1]] == [
         "nobody subscribes to its topic",
         "only its beginning is kept",
@@ -161,15 +160,15 @@ def test_what_would_be_lost_is_kept(dsn: str, broker: RunningBroker, heard: list
     assert heard == []
 
 
-def test_a_rehearsal_says_what_would_be_published_and_changes_nothing(dsn: str) -> None:
+def test_a_rehearsal_says_what_would_be_published_and_changes_nothing(dsn: str, printed: Callable[..., str]) -> None:
     bury(dsn, ("a/1", "misfit", b"x"), ("a/cut", "misfit", bytes(KEPT_BYTES + 1)), ("a/2", "odd", b"x"))
     an_hour_older(dsn)
     ids = bury(dsn, ("a/fresh", "misfit", b"x"))
     rehearsal = ["ingest", "dead-letters", "replay", "--dry-run", "--dsn", dsn]
-    said = json.loads(vigia(*rehearsal, "--json", "--reason", "misfit"))
+    said = json.loads(printed(*rehearsal, "--json", "--reason", "misfit"))
     assert said["would_publish"] == [ids[0]]
     assert [(left["dead_letter_id"], left["topic"]) for left in said["left"]] == [(ids[1], "a/cut"), (ids[3], "a/fresh")]
-    text = vigia(*rehearsal, "--id", str(ids[1]), "--id", str(ids[2]), "--id", "999")
+    text = printed(*rehearsal, "--id", str(ids[1]), "--id", str(ids[2]), "--id", "999")
     assert text == f"{ids[1]}  a/cut  kept: only its beginning is kept\n1 would be published, 1 kept.\n"
     assert kept(dsn) == ids
 
@@ -189,14 +188,20 @@ def test_two_at_once_publish_each_letter_once(dsn: str, broker: RunningBroker, h
     assert kept(dsn) == []
 
 
-def refused(*arguments: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "vigia", *arguments], capture_output=True, text=True, check=False, timeout=100)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert len(done.stderr.strip().splitlines()) == 1
-    return done.stderr
+@pytest.fixture
+def refused(vigia: Callable[..., CompletedProcess[str]]) -> Callable[..., str]:
+    """The sentence with which a command ends."""
+
+    def run(*arguments: str) -> str:
+        done = vigia(*arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert len(done.stderr.strip().splitlines()) == 1
+        return done.stderr
+
+    return run
 
 
-def test_what_cannot_be_done_is_a_sentence(buried: str) -> None:
+def test_what_cannot_be_done_is_a_sentence(buried: str, refused: Callable[..., str]) -> None:
     replay = ["ingest", "dead-letters", "replay", "--dsn", buried]
     assert "127.0.0.1:1" in refused(*replay, "--reason", "misfit", "--broker", "mqtt://127.0.0.1:1")
     assert "--broker" in refused(*replay, "--reason", "misfit")

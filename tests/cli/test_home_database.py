@@ -2,23 +2,19 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 
-def vigia(*arguments: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "vigia", *arguments], capture_output=True, text=True, timeout=90, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.mark.timeout(180)
-def test_what_the_demo_stored_is_listed_without_naming_a_database(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("cheap_passwords")
+def test_what_the_demo_stored_is_listed_without_naming_a_database(tmp_path: Path, printed: Callable[..., str]) -> None:
     home = str(tmp_path / "home")
-    vigia("db", "migrate", "--home", home)
-    vigia("db", "seed", "--home", home)
+    subprocess.run([sys.executable, "-m", "vigia", "db", "migrate", "--home", home], check=True, timeout=90)  # in a process that is over
+    printed("db", "seed", "--home", home)
 
-    assert vigia("ingest", "dead-letters", "--home", home) == "No dead letters.\n"
-    assert "brisal/brisal-meseta" in vigia("ingest", "status", "--home", home)
-    assert "0001_initial" in vigia("db", "status", "--home", home)
+    assert printed("ingest", "dead-letters", "--home", home) == "No dead letters.\n"
+    assert "brisal/brisal-meseta" in printed("ingest", "status", "--home", home)
+    assert "0001_initial" in printed("db", "status", "--home", home)

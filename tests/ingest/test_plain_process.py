@@ -1,10 +1,9 @@
 """The process hears plain devices by the table it is given, or by the one that comes with it."""
 
 import json
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import paho.mqtt.publish as mqtt
 import pytest
@@ -20,6 +19,8 @@ FOUND = (
     " join installation i using (asset_id) join role r using (role_id) join edge_node e using (edge_node_id)"
     " where e.node_id = 'acme-two' order by 1, 2, 3"
 )
+
+REPLAY = ["ingest", "dead-letters", "replay", "--reason", "plain message does not fit its entry"]
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_no_table_reads_no_plain_topic(worker: Worker, broker: RunningBroker, se
         (entry(sideways="x"), "sideways is no key of the table"),
     ],
 )
-def test_a_bad_table_is_a_sentence(tmp_path: Path, text: str | None, said: str) -> None:
+def test_a_bad_table_is_a_sentence(tmp_path: Path, text: str | None, said: str, ingest: Callable[..., CompletedProcess[str]]) -> None:
     table = tmp_path / "topics.toml"
     if text is not None:
         table.write_text(text)
@@ -107,19 +108,22 @@ def test_a_bad_table_is_a_sentence(tmp_path: Path, text: str | None, said: str) 
         (["--watch-port", "70000"], "VIGIA_INGEST_WATCH_PORT (--watch-port)"),
     ],
 )
-def test_a_bad_option_is_a_sentence(options: list[str], said: str) -> None:
+def test_a_bad_option_is_a_sentence(options: list[str], said: str, ingest: Callable[..., CompletedProcess[str]]) -> None:
     done = ingest(*options)
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.strip().splitlines()) == 1
     assert said in done.stderr
 
 
-def ingest(*options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vigia", "ingest", "run", "--dsn", "postgresql://127.0.0.1:1/none", "--broker", "mqtt://127.0.0.1:1"]
-    return subprocess.run([*command, *options], capture_output=True, text=True, timeout=60, check=False)
+@pytest.fixture
+def ingest(vigia: Callable[..., CompletedProcess[str]]) -> Callable[..., CompletedProcess[str]]:
+    """`vigia ingest run` with these options, and neither a database nor a broker."""
+    return lambda *options: vigia("ingest", "run", "--dsn", "postgresql://127.0.0.1:1/none", "--broker", "mqtt://127.0.0.1:1", *options)
 
 
-def test_a_letter_is_replayed_when_its_cause_is_mended(worker: Worker, broker: RunningBroker, seeded: str, tmp_path: Path) -> None:
+def test_a_letter_is_replayed_when_its_cause_is_mended(
+    worker: Worker, broker: RunningBroker, seeded: str, tmp_path: Path, printed: Callable[..., str]
+) -> None:
     table = tmp_path / "topics.toml"
     keys = {"filter": "plant/+/now", "node_id": "acme-two", "device": "{2}", "time": "at", "time_unit": "s", "values": "is"}
     worker.options = ["--topics", str(table)]
@@ -134,7 +138,7 @@ def test_a_letter_is_replayed_when_its_cause_is_mended(worker: Worker, broker: R
             table.write_text(entry(**keys, words={"ON": 1}))
         query(seeded, "update dead_letter set received_at = received_at - interval '1 hour' returning 1")
         worker.start_ready()
-        assert replay(seeded, broker) == "1 published, 0 kept.\n"
+        assert printed(*REPLAY, "--dsn", seeded, "--broker", broker.url) == "1 published, 0 kept.\n"
         if not mended:  # refused again, it is a new letter
             wait_for(lambda: kept(seeded) not in ([], first))
             assert len(kept(seeded)) == 1
@@ -147,23 +151,3 @@ def test_a_letter_is_replayed_when_its_cause_is_mended(worker: Worker, broker: R
 
 def kept(dsn: str) -> list[tuple[object, ...]]:
     return query(dsn, "select dead_letter_id from dead_letter")
-
-
-def replay(dsn: str, broker: RunningBroker) -> str:
-    command = [
-        sys.executable,
-        "-m",
-        "vigia",
-        "ingest",
-        "dead-letters",
-        "replay",
-        "--reason",
-        "plain message does not fit its entry",
-        "--dsn",
-        dsn,
-        "--broker",
-        broker.url,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout

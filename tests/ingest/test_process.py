@@ -5,11 +5,10 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from ingest_harness import query, seed, stored, until
@@ -180,11 +179,7 @@ def test_killed_it_is_offline_by_its_will(ingest: Ingest, broker: RunningBroker)
         wait_for(lambda: not listener.online)
 
 
-def vigia(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "vigia", *arguments], capture_output=True, text=True, timeout=60, check=False)
-
-
-def test_without_database_or_broker_it_says_so_in_a_sentence(seeded: str) -> None:
+def test_without_database_or_broker_it_says_so_in_a_sentence(seeded: str, vigia: Callable[..., CompletedProcess[str]]) -> None:
     for arguments, word in (
         (["--dsn", seeded, "--broker", "mqtt://127.0.0.1:1"], "--broker"),
         (["--dsn", "postgresql://127.0.0.1:1/none", "--broker", "mqtt://127.0.0.1:1"], "--dsn"),
@@ -197,7 +192,9 @@ def test_without_database_or_broker_it_says_so_in_a_sentence(seeded: str) -> Non
         assert word in done.stderr
 
 
-def test_the_command_line_shows_ledger_and_dead_letters(ingest: Ingest, gateway: Gateway, seeded: str) -> None:
+def test_the_command_line_shows_ledger_and_dead_letters(
+    ingest: Ingest, gateway: Gateway, seeded: str, vigia: Callable[..., CompletedProcess[str]]
+) -> None:
     ingest.start()
     gateway.fly(3)
     check_all_arrives(seeded, gateway)

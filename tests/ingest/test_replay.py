@@ -1,9 +1,7 @@
 """A message of a device nobody knew is stored when the role is there and its letter is replayed; a broker that dies takes nothing along."""
 
 import asyncio
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -40,13 +38,9 @@ def worker(seeded: str, broker: RunningBroker, tmp_path: Path) -> Iterator[Worke
         one.kill()
 
 
-def vigia(*arguments: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "vigia", *arguments], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_the_letter_of_an_unknown_device_is_stored_when_its_role_is_there(worker: Worker, broker: RunningBroker, seeded: str) -> None:
+def test_the_letter_of_an_unknown_device_is_stored_when_its_role_is_there(
+    worker: Worker, broker: RunningBroker, seeded: str, printed: Callable[..., str]
+) -> None:
     worker.start_ready()
     mqtt.single("vigia/acme/acme-two/R9", MESSAGE, 1, hostname=LOOPBACK, port=broker.port)
     wait_for(lambda: "unknown device" in [reason for reason, _ in letters(seeded)])
@@ -55,12 +49,12 @@ def test_the_letter_of_an_unknown_device_is_stored_when_its_role_is_there(worker
     query(seeded, "update dead_letter set received_at = received_at - interval '1 hour' returning 1")
     ((letter,),) = query(seeded, "select min(dead_letter_id) from dead_letter")
     command = f"vigia ingest dead-letters replay --id {letter}"
-    assert command in vigia("ingest", "dead-letters", "--dsn", seeded)
+    assert command in printed("ingest", "dead-letters", "--dsn", seeded)
     worker.start_ready()
-    assert vigia(*command.split()[1:], "--dsn", seeded, "--broker", broker.url) == "1 published, 0 kept.\n"
+    assert printed(*command.split()[1:], "--dsn", seeded, "--broker", broker.url) == "1 published, 0 kept.\n"
     wait_for(lambda: rows(seeded) == 2)
     assert query(seeded, FOUND) == [("R9", "T24", 1767225600000, 642.5), ("R9", "T50", 1767225600000, 1577.5)]
-    assert vigia(*command.split()[1:], "--dsn", seeded, "--broker", broker.url) == "0 published, 0 kept.\n"
+    assert printed(*command.split()[1:], "--dsn", seeded, "--broker", broker.url) == "0 published, 0 kept.\n"
     assert worker.stop() == 0
     assert rows(seeded) == 2
     assert query(seeded, f"select from dead_letter where dead_letter_id = {letter}") == []

@@ -3,8 +3,9 @@
 import contextlib
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 
@@ -50,7 +51,6 @@ def demo(
         headless=headless,
     )
     screen = Screen(quiet=as_json)
-    configure_logging(settings.log_level, _log_file(config.home))
 
     async def fly() -> None:
         task = asyncio.current_task()
@@ -66,17 +66,24 @@ def demo(
         if as_json:
             sys.stdout.write(report.as_json() + "\n")
 
-    with contextlib.suppress(asyncio.CancelledError):
+    with _logging_to_a_file(settings.log_level, config.home), contextlib.suppress(asyncio.CancelledError):
         asyncio.run(fly())
 
 
-def _log_file(home: Path) -> TextIO:
-    """Where this process logs, until it ends: the screen is for people."""
+@contextlib.contextmanager
+def _logging_to_a_file(level: str, home: Path) -> Iterator[None]:
+    """Meanwhile this process logs below `home`: the screen is for people."""
     try:
         (home / "log").mkdir(parents=True, exist_ok=True)
-        return (home / "log" / "demo.log").open("a", encoding="utf-8", buffering=1)
+        file = (home / "log" / "demo.log").open("a", encoding="utf-8", buffering=1)
     except OSError as error:
         raise ConfigError(f"cannot write in {home} ({error.strerror}); choose another folder with --home") from None
+    with file:
+        configure_logging(level, file)
+        try:
+            yield
+        finally:
+            configure_logging(level)
 
 
 def _hours_per_s(speed: str) -> float | None:

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-def configure_logging(level: str, output: TextIO = sys.stderr) -> None:
-    """Log events of `level` ("debug", "info", "warning", "error") and above; libraries' own logs from warning on."""
+def configure_logging(level: str, output: TextIO | None = None) -> None:
+    """Log events of `level` ("debug", "info", "warning", "error") and above to `output` or stderr; libraries' own from warning on."""
+    output = output or sys.stderr
     with _without_rich():
         import structlog
 
