@@ -170,6 +170,21 @@ class Machine:
                 await node.set_attr_bit(attribute, ua.AccessLevel.HistoryRead)
         return node
 
+    def add_object(self, path: str, parent: str | None = None) -> Node:
+        """An object, below the object `parent` or all objects; `add_below` puts variables there."""
+        above = self.server.nodes.objects if parent is None else self.nodes[parent]
+        name = path.rpartition("/")[2]
+        self.nodes[path] = self.do(above.add_object, ua.NodeId(path, self.namespace), ua.QualifiedName(name, self.namespace))
+        return self.nodes[path]
+
+    def add_below(self, parent: str, name: str, value: object, kind: ua.VariantType, namespace: int | None = None) -> Node:
+        """A variable below the object `parent`, of another namespace if need be."""
+        index = self.namespace if namespace is None else namespace
+        node_id = ua.NodeId(f"{parent}/{name}", index)
+        node = self.do(self.nodes[parent].add_variable, node_id, ua.QualifiedName(name, index), value, kind)
+        self.nodes[f"{parent}/{name}"] = node
+        return node
+
     def add_property(self, name: str, key: str, value: object) -> None:
         self.do(self.nodes[name].add_property, ua.NodeId(f"{name}.{key}", self.namespace), ua.QualifiedName(key, 0), value)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vigia.cli import loop
+from vigia.cli import loop, opcua
 from vigia.cli.options import AsJson, Broker
 from vigia.settings import load_settings
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from vigia.edge.config import EdgeConfig
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(opcua.browse)
+app.add_typer(opcua.app, name="opcua", help="Certificates of gateway and OPC UA servers.")
 
 Config = Annotated[Path, typer.Option("--config", help="Configuration file of the gateway (TOML).")]
 Check = Annotated[bool, typer.Option("--check", help="Check the configuration and the buffer's folder, connect to nothing, and end.")]
