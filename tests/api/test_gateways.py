@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import psycopg
 
 from tests.api.conftest import bearer, serving
 from vigia.api.config import ApiConfig
-from vigia.edge.identity import new_request
+from vigia.authority.issuing import Authority
+from vigia.domain.identities import CERTIFICATE_LIFE
+from vigia.edge.identity import Identity, Place, load, new_request, take_certificate, take_place
+from vigia.sparkplug.names import CHECK_IN
+from vigia.store.database import Database
+from vigia.workflows import issue_certificates
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,3 +81,51 @@ async def test_what_is_no_request_is_422_and_leaves_the_token_good(client: httpx
 async def test_technicians_make_no_tokens(client: httpx.AsyncClient, world: World) -> None:
     path = f"/api/v1/edge-nodes/{world.aurora.ids['edge_node_id']}/tokens"
     assert (await client.post(path, json={}, headers=bearer("technician"))).status_code == 403
+
+
+def statement(identity: Identity, text: str | None = None, purpose: bytes = CHECK_IN) -> dict[str, str]:
+    said = json.dumps({"at": "2026-01-01T00:00:00Z", "request": None}) if text is None else text
+    signature = base64.b64encode(identity.sign(purpose + said.encode())).decode()
+    return {"serial_number": identity.serial_number, "statement": said, "signature": signature}
+
+
+async def enrolled(client: httpx.AsyncClient, world: World, folder: Path) -> Identity:
+    """A gateway whose certificate the gate has signed."""
+    wanted = {"token": await token_of(client, world), "request": new_request(folder)}
+    await client.post("/api/v1/enrolments", json=wanted)
+    authority = Authority.create(folder / "authority", datetime.now(UTC))
+    async with Database(world.dsn, "vigia_service", max_size=1) as database, database.transaction() as tx:
+        await issue_certificates.handle(tx, authority, CERTIFICATE_LIFE, datetime.now(UTC))
+    said = (await client.post("/api/v1/enrolments", json=wanted)).json()
+    take_place(folder, Place("http://vigia.test", None, said["group_id"], said["node_id"], said["broker"], said["broker_ca"]))
+    take_certificate(folder, said["certificate"])
+    return load(folder)
+
+
+async def test_a_gateway_checks_in_with_its_own_signature_only(client: httpx.AsyncClient, world: World, tmp_path: Path) -> None:
+    identity = await enrolled(client, world, tmp_path)
+    answer = await client.post("/api/v1/check-ins", json=statement(identity))
+    assert (answer.status_code, answer.json()["certificate"]) == (200, None), answer.text
+    later = '{"at": "2026-01-01T00:00:00Z", "mood": "of a newer gateway"}'
+    assert (await client.post("/api/v1/check-ins", json=statement(identity, later))).status_code == 200
+    for forged in (
+        statement(identity, purpose=b""),
+        {**statement(identity), "statement": '{"at": "2026-01-02T00:00:00Z"}'},
+        {**statement(identity), "serial_number": "1"},
+    ):
+        refused = await client.post("/api/v1/check-ins", json=forged)
+        assert (refused.status_code, refused.json()["type"]) == (401, "/problems/identity-refused")
+
+
+async def test_a_statement_that_cannot_be_read_is_422(client: httpx.AsyncClient, world: World, tmp_path: Path) -> None:
+    identity = await enrolled(client, world, tmp_path)
+    for text in ("", "[]", "{}", '{"at": "yesterday"}', "{" * 10_000):
+        assert (await client.post("/api/v1/check-ins", json=statement(identity, text))).status_code == 422
+    wanted = statement(identity, json.dumps({"at": "2026-01-01T00:00:00Z", "request": "no request"}))
+    assert (await client.post("/api/v1/check-ins", json=wanted)).status_code == 422
+
+
+async def test_a_renewal_that_comes_too_early_is_409(client: httpx.AsyncClient, world: World, tmp_path: Path) -> None:
+    identity = await enrolled(client, world, tmp_path)
+    wanted = statement(identity, json.dumps({"at": "2026-01-01T00:00:00Z", "request": new_request(tmp_path)}))
+    assert (await client.post("/api/v1/check-ins", json=wanted)).status_code == 409

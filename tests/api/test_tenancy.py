@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.api.conftest import World
 
 MISSING = 2**31 - 1
-PUBLIC = {"log_in", "live", "ready", "enroll_edge"}
+PUBLIC = {"log_in", "live", "ready", "enroll_edge", "check_in_edge"}
 ENDLESS = {"follow_events"}
 DOCUMENT = create_app(ApiConfig(dsn="")).openapi()
 

@@ -1,11 +1,14 @@
 """A wrong configuration is one sentence that names file, key and remedy."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from vigia.authority.issuing import Authority
 from vigia.edge.config import load_config
+from vigia.edge.identity import Place, new_request, take_certificate, take_place
 from vigia.errors import ConfigError
 
 GOOD = """
@@ -102,3 +105,62 @@ def test_a_node_named_twice_is_refused(file: Path) -> None:
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file or directory; name the gateway's configuration with --config"):
         load_config(tmp_path / "edge.toml")
+
+
+@pytest.fixture
+def enrolled(tmp_path: Path) -> Path:
+    """A folder with the identity acme:madrid below it; its server named a broker."""
+    authority = Authority.create(tmp_path / "authority", datetime.now(UTC))
+    request = new_request(tmp_path / "identity")
+    take_place(tmp_path / "identity", Place("https://server", None, "acme", "madrid", "mqtts://broker:8883", "a certificate"))
+    take_certificate(tmp_path / "identity", authority.issue(request, "acme:madrid", datetime.now(UTC), timedelta(days=1)).chain)
+    return tmp_path
+
+
+def identified(folder: Path, text: str) -> Path:
+    file = folder / "edge.toml"
+    source = '[node.source]\ntype = "replay"\nlogbook = "l"\ndata = "d"\ndevices = ["L"]\n'
+    file.write_text(f'[identity]\nfolder = "identity"\n[buffer]\nfolder = "buffers"\n{text.replace("SOURCE", source)}')
+    (folder / "d").touch()
+    return file
+
+
+def test_an_identity_says_who_and_where(enrolled: Path) -> None:
+    config = load_config(identified(enrolled, "[[node]]\nSOURCE"))
+    assert [node.name for node in config.nodes] == ["acme/madrid"]
+    assert config.broker.url == "mqtts://broker:8883"
+    assert config.broker.cert == config.broker.key == enrolled / "identity" / "identity.pem"
+    assert config.broker.ca == enrolled / "identity" / "broker-ca.pem"
+    assert config.identity is not None
+    assert config.identity.folder == enrolled / "identity"
+
+
+def test_the_file_may_name_another_broker(enrolled: Path) -> None:
+    file = identified(enrolled, '[broker]\nurl = "mqtts://nearer"\nkeepalive_s = 5\n[[node]]\nSOURCE')
+    assert load_config(file).broker.url == "mqtts://nearer"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[[node]]\ngroup_id = "globex"\nSOURCE', "the identity is acme/madrid, the node another"),
+        ("[[node]]\nSOURCE[[node]]\nSOURCE", "an identity is one node's"),
+        ('[broker]\ncert = "mine"\n[[node]]\nSOURCE', "broker.cert is the identity's"),
+    ],
+)
+def test_what_contradicts_the_identity_is_refused(enrolled: Path, text: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        load_config(identified(enrolled, text))
+
+
+def test_an_identity_that_is_not_there_is_told_how_to_get(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="vigia edge enroll"):
+        load_config(identified(tmp_path, "[[node]]\nSOURCE"))
+
+
+@pytest.mark.parametrize("text", ["broker = 1\nnode = 1\n", "node = [1]\n", 'broker = ["x"]\n'])
+def test_malformed_tables_are_still_one_sentence(enrolled: Path, text: str) -> None:
+    file = identified(enrolled, "")
+    file.write_text(text + file.read_text())
+    with pytest.raises(ConfigError, match=re.escape(str(file))):
+        load_config(file)

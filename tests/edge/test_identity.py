@@ -13,7 +13,7 @@ from vigia.edge import EdgeError
 from vigia.edge.identity import Identity, NoIdentityError, Place, load, new_request, take_certificate, take_place
 
 LIFE = timedelta(days=90)
-PLACE = Place("http://server", "acme", "madrid", "mqtts://broker", "a certificate")
+PLACE = Place("http://server", None, "acme", "madrid", "mqtts://broker", "a certificate")
 
 
 @pytest.fixture(scope="module")

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from vigia.authority.issuing import Authority
 from vigia.authority.requests import fingerprint, public_key_of
-from vigia.domain.errors import InvalidValueError, NotFoundError, TokenRefusedError, TransitionRefusedError
+from vigia.domain.errors import IdentityRefusedError, InvalidValueError, NotFoundError, TokenRefusedError, TransitionRefusedError
 from vigia.domain.identities import CERTIFICATE_LIFE
-from vigia.edge.identity import new_request
+from vigia.edge.identity import new_request, take_certificate
 from vigia.store import audit, identities
 from vigia.store.database import Caller, Database
 from vigia.store.identities import EdgeCertificate
-from vigia.workflows import enroll_edge, issue_certificates, make_edge_token, revoke_edge
+from vigia.workflows import check_in_edge, enroll_edge, issue_certificates, make_edge_token, renew_edge_certificate, revoke_edge
+from vigia.workflows.check_in_edge import CheckedIn, CheckIn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -196,3 +201,68 @@ async def test_the_nearest_end_is_told_once(app: Database, service: Database, au
         assert (found.group_id, found.node_id, found.warned_days) == ("north", "mad", None)
         await identities.warned(tx, found.edge_certificate_id, 30)
         assert (await identities.ending(tx, T0 + 65 * day, 30 * day))[0].warned_days == 30
+
+
+async def enrolled(app: Database, service: Database, authority: Authority, folder: Path) -> EdgeCertificate:
+    """A certificate in force since hour 2, the gateway's in `folder`."""
+    request = new_request(folder)
+    await used(app, await made(app), request)
+    await signed(service, authority)
+    async with app.transaction(STAFF) as tx:
+        found = await identities.of_key(tx, fingerprint(public_key_of(request)))
+    assert found is not None
+    assert found.chain is not None
+    take_certificate(folder, found.chain)
+    return found
+
+
+async def renewed(app: Database, present: EdgeCertificate, request: str, at: timedelta) -> EdgeCertificate:
+    async with app.transaction(STAFF) as tx:
+        return await renew_edge_certificate.handle(tx, present, request, T0 + at)
+
+
+async def test_a_certificate_is_renewed_once_for_a_new_key_while_it_is_in_force(
+    app: Database, service: Database, authority: Authority, tmp_path: Path
+) -> None:
+    first = await enrolled(app, service, authority, tmp_path)
+    late = CERTIFICATE_LIFE * 2 / 3
+    request = new_request(tmp_path)
+    asked = await renewed(app, first, request, late)
+    assert await signed(service, authority) == ["north:mad"]
+    again = await renewed(app, first, request, late)
+    assert again.edge_certificate_id == asked.edge_certificate_id
+    assert again.serial_number not in (None, first.serial_number)
+    with pytest.raises(InvalidValueError, match="another key"):
+        await renewed(app, first, new_request(tmp_path / "thief"), late)
+    assert (await actions(service))[-2:] == ["renew_edge_certificate", "issue_certificate"]
+
+
+async def test_nobody_needs_so_many_certificates(app: Database, service: Database, authority: Authority, tmp_path: Path) -> None:
+    first = await enrolled(app, service, authority, tmp_path)
+    with pytest.raises(TransitionRefusedError, match="half of its life"):
+        await renewed(app, first, new_request(tmp_path), CERTIFICATE_LIFE / 3)
+
+
+async def test_a_check_in_needs_the_key_of_a_certificate_in_force(
+    app: Database, service: Database, authority: Authority, tmp_path: Path
+) -> None:
+    present = await enrolled(app, service, authority, tmp_path)
+    assert present.serial_number is not None
+    key = load_pem_private_key((tmp_path / "identity.pem").read_bytes(), None)
+    assert isinstance(key, EllipticCurvePrivateKey)
+    genuine = CheckIn(present.serial_number, b"here I am", key.sign(b"here I am", ECDSA(SHA256())), None)
+
+    async def says(said: CheckIn, at: timedelta = 3 * HOUR) -> CheckedIn:
+        async with app.transaction(STAFF) as tx:
+            return await check_in_edge.handle(tx, said, T0 + at)
+
+    assert await says(genuine) == CheckedIn(None)
+    for forged in (replace(genuine, message=b"there I am"), replace(genuine, signature=b""), replace(genuine, serial_number="1")):
+        with pytest.raises(IdentityRefusedError):
+            await says(forged)
+    with pytest.raises(IdentityRefusedError):
+        await says(genuine, 2 * HOUR + CERTIFICATE_LIFE)
+    async with app.transaction(STAFF) as tx:
+        await revoke_edge.handle(tx, 1, "stolen", T0 + 3 * HOUR, None)
+    with pytest.raises(IdentityRefusedError):
+        await says(genuine)

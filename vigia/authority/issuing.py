@@ -21,7 +21,7 @@ from vigia.authority.requests import public_key_of
 FILE = "authority.pem"  # its key and its certificate: neither is of use without the other
 AUTHORITY_LIFE = timedelta(days=3650)
 BACKDATED = timedelta(hours=1)
-"""A gateway whose clock is behind by less believes its new certificate at once."""
+"""A gateway whose clock is behind by less believes its new certificate at once; never more than a small part of its life."""
 
 _PEM = serialization.Encoding.PEM
 
@@ -110,7 +110,7 @@ class Authority:
             .issuer_name(self._certificate.subject)
             .public_key(public_key_of(request))
             .serial_number(serial_number)
-            .not_valid_before(now - BACKDATED)
+            .not_valid_before(now - min(BACKDATED, life / 24))
             .not_valid_after(now + life)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
@@ -137,6 +137,10 @@ class Authority:
             entry = x509.RevokedCertificateBuilder().serial_number(int(one.serial_number, 16)).revocation_date(one.revoked_at).build()
             made = made.add_revoked_certificate(entry)
         return made.sign(self._key, hashes.SHA256()).public_bytes(_PEM).decode()
+
+    def made(self, revocation_list: x509.CertificateRevocationList) -> bool:
+        """Whether the list is of this authority."""
+        return revocation_list.is_signature_valid(self._key.public_key())
 
     def sign(self, message: bytes) -> bytes:
         """The signature of a message to gateways. A message never looks like a certificate: those begin with 0x30."""

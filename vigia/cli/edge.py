@@ -59,13 +59,18 @@ def enroll(
 
 @app.command()
 def status(config: Config, as_json: AsJson = False) -> None:
-    """Print what each node has stored, sent and kept."""
+    """Print what each node has stored, sent and kept, and until when an identity is valid."""
     from vigia.edge import agent
 
-    nodes = agent.status(_load(config, None))
+    edge = _load(config, None)
+    nodes = agent.status(edge)
+    ends = agent.certificate_ends(edge)
     if as_json:
-        typer.echo(json.dumps({name: None if one is None else asdict(one) for name, one in nodes.items()}))
+        identity = {} if ends is None else {"identity": {"valid_until": ends.isoformat(timespec="seconds")}}
+        typer.echo(json.dumps({**identity, **{name: None if one is None else asdict(one) for name, one in nodes.items()}}))
         return
+    if ends is not None:
+        typer.echo(f"identity: valid until {ends:%Y-%m-%d %H:%M} UTC, {(ends - datetime.now(UTC)).days} days left")
     for name, one in nodes.items():
         typer.echo(f"{name}: {'nothing stored yet' if one is None else _in_words(one)}")
 

@@ -3,13 +3,14 @@
 import re
 from datetime import datetime, timedelta
 
-from vigia.domain.errors import InvalidValueError, TokenRefusedError
+from vigia.domain.errors import InvalidValueError, TokenRefusedError, TransitionRefusedError
 
 TOKEN_LIFE = timedelta(hours=24)
 LONGEST_TOKEN_LIFE = timedelta(days=30)
-CERTIFICATE_LIFE = timedelta(days=90)
+CERTIFICATE_LIFE = timedelta(days=100)
 WARNING_DAYS = (30, 14, 7, 1)
-"""A certificate that ends within so many days is told of, once for each. A gateway renews its own before the first."""
+"""A certificate that ends within so many days is told of, once for each. A gateway renews its own when a third of its life is left, which
+is before the first."""
 
 LONGEST_IDENTITY = 64  # what a certificate's common name may hold
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
@@ -42,6 +43,12 @@ def admit(expires_at: datetime, used_at: datetime | None, now: datetime) -> None
     """Let a token be used. Raises TokenRefusedError when it was used or has expired."""
     if used_at is not None or now >= expires_at:
         raise TokenRefusedError
+
+
+def check_renewal(valid_from: datetime, valid_until: datetime, now: datetime) -> None:
+    """Let a certificate be renewed. Raises TransitionRefusedError while more than half of its life is left: nobody needs so many."""
+    if valid_until - now > (valid_until - valid_from) / 2:
+        raise TransitionRefusedError("The certificate has more than half of its life left; renew it later.")
 
 
 def warning_due(valid_until: datetime, now: datetime, warned: int | None) -> int | None:

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
+from datetime import datetime
 
 import structlog
 
 from vigia.edge import EdgeError
 from vigia.edge.buffer import BufferStatus, EdgeBuffer, buffer_status
-from vigia.edge.config import EdgeConfig
+from vigia.edge.config import EdgeConfig, IdentityConfig
 from vigia.edge.node import EdgeNode
 
 log = structlog.get_logger()
@@ -29,6 +31,8 @@ async def run(config: EdgeConfig) -> None:
             async with asyncio.TaskGroup() as tasks:
                 for one in nodes:
                     tasks.create_task(one.run())
+                if config.identity is not None:
+                    tasks.create_task(_check_in(config.identity, nodes))
         except BaseExceptionGroup as group:
             foreseen = _first_of(group, EdgeError)
             if foreseen is None:
@@ -36,6 +40,16 @@ async def run(config: EdgeConfig) -> None:
             raise foreseen from None
         finally:
             log.info("gateway stopped")
+
+
+async def _check_in(identity: IdentityConfig, nodes: Sequence[EdgeNode]) -> None:
+    from vigia.edge.check_in import CheckIns  # noqa: PLC0415 - a gateway without an identity needs no library for one
+
+    def reconnect() -> None:
+        for node in nodes:
+            node.reconnect()
+
+    await CheckIns(identity.folder, identity.check_in_s, reconnect).run()
 
 
 def check(config: EdgeConfig) -> list[str]:
@@ -58,6 +72,15 @@ def check(config: EdgeConfig) -> list[str]:
 def status(config: EdgeConfig) -> dict[str, BufferStatus | None]:
     """The buffer of each node by the node's name; None where there is none yet."""
     return {node.name: buffer_status(config.buffer_path(node)) for node in config.nodes}
+
+
+def certificate_ends(config: EdgeConfig) -> datetime | None:
+    """When the identity's certificate ends; None for a gateway without an identity."""
+    if config.identity is None:
+        return None
+    from vigia.edge.identity import load  # noqa: PLC0415 - a gateway without an identity needs no library for one
+
+    return load(config.identity.folder).valid_until
 
 
 def _first_of(group: BaseExceptionGroup[BaseException], kind: type[EdgeError]) -> EdgeError | None:

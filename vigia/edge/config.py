@@ -1,6 +1,7 @@
 """The gateway's configuration file: TOML, checked whole before anything starts."""
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from vigia.edge import EdgeError
+from vigia.edge.enrolled import with_identity
 from vigia.edge.sources import SOURCES, Source, source_class
 from vigia.errors import ConfigError
 from vigia.sparkplug import TopicError
@@ -128,7 +130,15 @@ class NodeConfig(_Table):
         return f"{self.group_id}/{self.node_id}"
 
 
+class IdentityConfig(_Table):
+    """The table `[identity]`: who the gateway is, in place of names and certificates in the other tables."""
+
+    folder: Path = Field(description="Folder that `vigia edge enroll` filled.")
+    check_in_s: float = Field(default=30.0, gt=0, le=3600, description="How often the gateway asks its server for what is new.")
+
+
 class _File(_Table):
+    identity: IdentityConfig | None = None
     broker: BrokerConfig
     buffer: BufferConfig
     node: tuple[NodeConfig, ...] = Field(min_length=1)
@@ -136,12 +146,16 @@ class _File(_Table):
 
 @dataclass(frozen=True)
 class EdgeConfig:
-    """What one gateway process does. `sources` are checked and unconnected, one a node; paths are absolute."""
+    """What one gateway process does. `sources` are checked and unconnected, one a node; paths are absolute.
+
+    `identity` is None for a gateway that keeps its own certificates.
+    """
 
     broker: BrokerConfig
     buffer: BufferConfig
     nodes: tuple[NodeConfig, ...]
     sources: tuple[Source, ...]
+    identity: IdentityConfig | None = None
 
     def buffer_path(self, node: NodeConfig) -> Path:
         """The buffer file of `node`."""
@@ -163,6 +177,9 @@ def load_config(path: Path, broker_url: str | None = None) -> EdgeConfig:
     if broker_url is not None and isinstance(broker, dict):
         tables["broker"] = {**broker, "url": broker_url, "servers": []}
     folder = path.absolute().parent
+    identity = _identity(tables, folder)
+    if identity is not None:
+        tables = with_identity(path, tables, identity)
     try:
         file = _File.model_validate(tables)
     except ValidationError as error:
@@ -179,7 +196,15 @@ def load_config(path: Path, broker_url: str | None = None) -> EdgeConfig:
         buffer=file.buffer.model_copy(update={"folder": folder / file.buffer.folder}),
         nodes=file.node,
         sources=tuple(_source(path, index, node, folder) for index, node in enumerate(file.node)),
+        identity=None if identity is None or file.identity is None else file.identity.model_copy(update={"folder": identity}),
     )
+
+
+def _identity(tables: Mapping[str, Any], folder: Path) -> Path | None:
+    """The identity's folder if one is named; what is malformed is told when the file is checked as a whole."""
+    table = tables.get("identity")
+    named = table.get("folder") if isinstance(table, dict) else None
+    return folder / named if isinstance(named, str) else None
 
 
 def _source(path: Path, index: int, node: NodeConfig, folder: Path) -> Source:

@@ -33,7 +33,8 @@ def enroll(server: str, token: str, folder: Path, ca: Path | None = None) -> Ide
     with client(address, ca) as http:
         said = _ask_until_signed(http, {"token": token, "request": request})
     try:
-        place = Place(address, said["group_id"], said["node_id"], said["broker"], said["broker_ca"])
+        server_ca = None if ca is None else ca.read_text()
+        place = Place(address, server_ca, said["group_id"], said["node_id"], said["broker"], said["broker_ca"])
     except (KeyError, TypeError):
         raise EnrolmentError(f"{address} does not answer like Vigía; check the address") from None
     take_place(folder, place)

@@ -17,6 +17,7 @@ from vigia.edge import EdgeError
 
 CREDENTIALS_FILE = "identity.pem"  # the key, its certificate and the authority's behind it: replaced as one
 SERVER_FILE = "server.json"
+SERVER_CA_FILE = "server-ca.pem"
 BROKER_CA_FILE = "broker-ca.pem"
 NEW_KEY_FILE = "new-key.pem"  # of a certificate that is asked for and not there yet
 
@@ -29,9 +30,13 @@ class NoIdentityError(EdgeError):
 
 @dataclass(frozen=True)
 class Place:
-    """Where the gateway belongs. `broker` None: its own file names the broker; `broker_ca` None: the system's authorities vouch for it."""
+    """Where the gateway belongs. `broker` None: its own file names the broker.
+
+    `server_ca` and `broker_ca` are PEM of who vouches for them, None for the system's authorities.
+    """
 
     server: str
+    server_ca: str | None
     group_id: str
     node_id: str
     broker: str | None
@@ -59,9 +64,17 @@ class Identity:
         return self.folder / CREDENTIALS_FILE
 
     @property
+    def server_ca(self) -> Path | None:
+        """PEM file of who vouches for the server; None for the system's authorities."""
+        return self._given(SERVER_CA_FILE)
+
+    @property
     def broker_ca(self) -> Path | None:
         """PEM file of who vouches for the broker; None for the system's authorities."""
-        file = self.folder / BROKER_CA_FILE
+        return self._given(BROKER_CA_FILE)
+
+    def _given(self, name: str) -> Path | None:
+        file = self.folder / name
         return file if file.exists() else None
 
     def sign(self, message: bytes) -> bytes:
@@ -172,10 +185,11 @@ def take_place(folder: Path, place: Place) -> None:
     said = {"server": place.server, "group_id": place.group_id, "node_id": place.node_id, "broker": place.broker}
     try:
         _replace(folder / SERVER_FILE, json.dumps(said, indent=1).encode() + b"\n")
-        if place.broker_ca is None:
-            (folder / BROKER_CA_FILE).unlink(missing_ok=True)
-        else:
-            _replace(folder / BROKER_CA_FILE, place.broker_ca.encode())
+        for name, text in ((SERVER_CA_FILE, place.server_ca), (BROKER_CA_FILE, place.broker_ca)):
+            if text is None:
+                (folder / name).unlink(missing_ok=True)
+            else:
+                _replace(folder / name, text.encode())
     except OSError as error:
         raise EdgeError(f"{folder}: {error.strerror or error}; choose a folder that can be written with --folder") from None
 

@@ -63,6 +63,11 @@ class EdgeNode:
         """How the node's source is doing now."""
         return self._supervisor.status
 
+    def reconnect(self) -> None:
+        """End the session in order and begin another, with the credentials that are on disk now. What is not acknowledged comes again."""
+        self._mail.anew = True
+        self._mail.wake.set()
+
     async def _collect(self, tick: Tick) -> None:
         self._report.forget(device.device_id for device in tick.births)
         await self._store(replace(tick, samples=self._report.new(tick.samples)))

@@ -38,12 +38,17 @@ class HostOfflineError(EdgeError):
 
 @dataclass
 class Mail:
-    """What a node's tasks share. `watermark` is the host's word in the buffer's epoch; `wake` says that there is something to do."""
+    """What a node's tasks share.
+
+    `watermark` is the host's word in the buffer's epoch; `wake` says that there is something to do; `anew` that the session is to end and
+    another to begin.
+    """
 
     buffer: EdgeBuffer
     outbox: Outbox
     watermark: int = 0
     epoch: int = 0
+    anew: bool = False
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     settle_wanted: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -93,14 +98,18 @@ class Session:
         self._connection = Connection(server.broker, f"{config.group_id}.{config.node_id}", will, self._hear, mail.wake.set)
 
     async def run(self) -> None:
-        """Publish until the connection, or the host, is lost. Raises ConnectionLostError, HostOfflineError, BufferUnavailableError."""
+        """Publish until another session is wanted, or the connection or the host is lost.
+
+        Raises ConnectionLostError, HostOfflineError, BufferUnavailableError.
+        """
+        self._mail.anew = False
         self._host.online = False  # until it says so here again
         filters = [node_command_filter(self._config.group_id, self._config.node_id)]
         await self._connection.open(filters if self._host_topic is None else [*filters, self._host_topic])
         try:
             await self._wait_for_host()
             self._begin()
-            while True:
+            while not self._mail.anew:
                 await self._work()
                 await self._rest()
         finally:

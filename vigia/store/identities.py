@@ -35,6 +35,7 @@ class EdgeCertificate:
     group_id: str
     node_id: str
     edge_token_id: int | None
+    renews: int | None
     request: str
     serial_number: str | None
     chain: str | None
@@ -45,13 +46,14 @@ class EdgeCertificate:
 
 @dataclass(frozen=True)
 class NewRequest:
-    """A request (PKCS #10, PEM) for a certificate for the key with this fingerprint; `edge_token_id` None for a renewal."""
+    """A request (PKCS #10, PEM) for a certificate for the key with this fingerprint. Either a token or the certificate before vouches."""
 
     customer_id: int
     edge_node_id: int
-    edge_token_id: int | None
     key_sha256: bytes
     request: str
+    edge_token_id: int | None = None
+    renews: int | None = None
 
 
 @dataclass(frozen=True)
@@ -135,13 +137,14 @@ async def void_tokens(tx: Transaction, edge_node_id: int, now: datetime) -> None
 
 
 async def request_certificate(tx: Transaction, new: NewRequest, now: datetime) -> bool:
-    """Keep a request until it is signed; False when there is one for that key already."""
+    """Keep a request until it is signed; False when there is one for that key, or by that token or certificate, already."""
     made = await queries.value(
         tx,
         "request_edge_certificate",
         customer_id=new.customer_id,
         edge_node_id=new.edge_node_id,
         edge_token_id=new.edge_token_id,
+        renews=new.renews,
         key_sha256=new.key_sha256,
         request=new.request,
         now=now,

@@ -29,7 +29,7 @@ async def handle(tx: Transaction, token: str, request: str, now: datetime) -> Ed
     except TokenRefusedError as refused:
         await _note(tx, found, "refuse_enrolment")
         return refused
-    new = NewRequest(found.customer_id, found.edge_node_id, found.edge_token_id, key_sha256, request)
+    new = NewRequest(found.customer_id, found.edge_node_id, key_sha256, request, edge_token_id=found.edge_token_id)
     if not await identities.request_certificate(tx, new, now):
         raise InvalidValueError("The request's key has a certificate already: make a new key.")
     await identities.use_token(tx, found.edge_token_id, now)

@@ -4,16 +4,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Request, status
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from vigia.api.fields import Id, Name
+from vigia.api.fields import Id, Moment, Name
 from vigia.api.problems import declared
 from vigia.api.session import ServiceManager, Transaction
 from vigia.api.state import state_of
 from vigia.authority.requests import LONGEST_REQUEST
-from vigia.domain.errors import TokenRefusedError
+from vigia.domain.errors import InvalidValueError, TokenRefusedError
+from vigia.sparkplug.names import CHECK_IN
 from vigia.store.sessions import FRONT_DESK
-from vigia.workflows import enroll_edge, make_edge_token
+from vigia.workflows import check_in_edge, enroll_edge, make_edge_token
 
 router = APIRouter(prefix="/api/v1", tags=["gateways"])
 
@@ -59,6 +60,38 @@ class Enrolment(BaseModel):
     broker_ca: str | None = Field(description="PEM of who vouches for the broker; null for the authorities of the gateway's system.")
 
 
+class Statement(BaseModel):
+    """What a gateway says about itself. Fields that this server does not know are a newer gateway's."""
+
+    at: Moment
+    request: CertificateRequest | None = None
+
+
+class CheckInWanted(BaseModel):
+    """A gateway's statement, signed with the key of its certificate."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    serial_number: str = Field(pattern="^[0-9a-f]{1,40}$", description="Of its certificate, hexadecimal.", examples=["5d0f"])
+    statement: str = Field(
+        max_length=20_000,
+        description="JSON as text, because the signature is over its bytes: `at`, the gateway's clock; `request`, PKCS #10 in PEM for its "
+        "next certificate, or null.",
+        examples=['{"at": "2026-01-01T00:00:00Z", "request": null}'],
+    )
+    signature: Base64Bytes = Field(
+        max_length=200, description='ECDSA with SHA-256 over "vigia check-in\\n" and the statement, DER in base64.', examples=["MEUCIQ=="]
+    )
+
+
+class CheckedIn(BaseModel):
+    """What waits for the gateway."""
+
+    certificate: str | None = Field(
+        description="The one it asked for, PEM with the authority's behind it; null until it is signed: ask again."
+    )
+
+
 @router.post(
     "/edge-nodes/{edge_node_id}/tokens",
     status_code=status.HTTP_201_CREATED,
@@ -86,3 +119,18 @@ async def enroll(wanted: EnrolmentWanted, request: Request) -> Enrolment:
         broker=state.config.gateway_broker,
         broker_ca=state.config.gateway_broker_ca,
     )
+
+
+@router.post("/check-ins", operation_id="check_in_edge", responses=declared(401, 409))
+async def check_in(wanted: CheckInWanted, request: Request) -> CheckedIn:
+    """Say how it is and get what waits: for an enrolled gateway, which needs no session."""
+    try:
+        statement = Statement.model_validate_json(wanted.statement)
+    except ValidationError:
+        raise InvalidValueError("The statement does not have the form the documentation gives.") from None
+    said = check_in_edge.CheckIn(
+        wanted.serial_number, CHECK_IN + wanted.statement.encode("utf-8", "replace"), wanted.signature, statement.request
+    )
+    async with state_of(request).database.transaction(FRONT_DESK) as tx:
+        found = await check_in_edge.handle(tx, said, datetime.now(UTC))
+    return CheckedIn(certificate=found.renewed)

@@ -589,7 +589,8 @@ create table edge_certificate (
     edge_certificate_id int generated always as identity primary key,
     customer_id         int not null,
     edge_node_id        int not null,
-    edge_token_id       int unique references edge_token,  -- one certificate a token; null: renewed
+    edge_token_id       int unique references edge_token,  -- what vouched for the request, a token
+    renews              int unique references edge_certificate,  -- or the certificate before; each for one request only
     key_sha256          bytea not null unique,        -- of the public key: one certificate a key
     request             text not null,                -- PKCS #10, PEM
     requested_at        timestamptz not null,
@@ -601,6 +602,7 @@ create table edge_certificate (
     revoked_because     text,
     shut_out_at         timestamptz,                  -- when the broker was seen to refuse it and to have dropped its sessions
     warned_days         smallint,                     -- the nearest warning given of its end
+    check (num_nonnulls(edge_token_id, renews) = 1),
     check (num_nulls(serial_number, chain, valid_from, valid_until) in (0, 4)),
     check ((revoked_at is null) = (revoked_because is null)),
     foreign key (customer_id, edge_node_id) references edge_node (customer_id, edge_node_id)

@@ -18,27 +18,28 @@ update edge_token set used_at = %(now)s where edge_token_id = %(edge_token_id)s
 update edge_token set used_at = %(now)s where edge_node_id = %(edge_node_id)s and used_at is null
 
 -- name: request_edge_certificate
-insert into edge_certificate (customer_id, edge_node_id, edge_token_id, key_sha256, request, requested_at)
-values (%(customer_id)s, %(edge_node_id)s, %(edge_token_id)s, %(key_sha256)s, %(request)s, %(now)s)
-on conflict (key_sha256) do nothing
+-- Nothing comes of it when the key, the token or the certificate before has one already.
+insert into edge_certificate (customer_id, edge_node_id, edge_token_id, renews, key_sha256, request, requested_at)
+values (%(customer_id)s, %(edge_node_id)s, %(edge_token_id)s, %(renews)s, %(key_sha256)s, %(request)s, %(now)s)
+on conflict do nothing
 returning edge_certificate_id
 
 -- name: edge_certificate_of_key
-select c.edge_certificate_id, c.customer_id, c.edge_node_id, n.group_id, n.node_id, c.edge_token_id, c.request, c.serial_number, c.chain,
+select c.edge_certificate_id, c.customer_id, c.edge_node_id, n.group_id, n.node_id, c.edge_token_id, c.renews, c.request, c.serial_number, c.chain,
        c.valid_from, c.valid_until, c.revoked_at
 from edge_certificate c join edge_node n using (edge_node_id)
 where c.key_sha256 = %(key_sha256)s
 
 -- name: edge_certificate_of_serial
 -- Locked, so that it cannot be revoked while it vouches for something.
-select c.edge_certificate_id, c.customer_id, c.edge_node_id, n.group_id, n.node_id, c.edge_token_id, c.request, c.serial_number, c.chain,
+select c.edge_certificate_id, c.customer_id, c.edge_node_id, n.group_id, n.node_id, c.edge_token_id, c.renews, c.request, c.serial_number, c.chain,
        c.valid_from, c.valid_until, c.revoked_at
 from edge_certificate c join edge_node n using (edge_node_id)
 where c.serial_number = %(serial_number)s
 for share of c
 
 -- name: unsigned_edge_certificates
-select c.edge_certificate_id, c.customer_id, c.edge_node_id, n.group_id, n.node_id, c.edge_token_id, c.request, c.serial_number, c.chain,
+select c.edge_certificate_id, c.customer_id, c.edge_node_id, n.group_id, n.node_id, c.edge_token_id, c.renews, c.request, c.serial_number, c.chain,
        c.valid_from, c.valid_until, c.revoked_at
 from edge_certificate c join edge_node n using (edge_node_id)
 where c.serial_number is null and c.revoked_at is null
@@ -68,7 +69,7 @@ where serial_number is not null and revoked_at is not null and valid_until > %(n
 order by edge_certificate_id
 
 -- name: edge_certificates_to_shut_out
-select c.edge_certificate_id, c.customer_id, c.edge_node_id, n.group_id, n.node_id, c.edge_token_id, c.request, c.serial_number, c.chain,
+select c.edge_certificate_id, c.customer_id, c.edge_node_id, n.group_id, n.node_id, c.edge_token_id, c.renews, c.request, c.serial_number, c.chain,
        c.valid_from, c.valid_until, c.revoked_at
 from edge_certificate c join edge_node n using (edge_node_id)
 where c.serial_number is not null and c.revoked_at is not null and c.shut_out_at is null
