@@ -42,4 +42,4 @@ END
 fi
 
 echo "admitted $identity. Bring $folder (ca.crt, edge.crt, edge.key) to the gateway over a safe channel, then remove edge.key here."
-echo "The broker reads the new lines after: docker compose kill -s HUP broker"
+echo "The broker follows within seconds."

@@ -26,4 +26,4 @@ chmod 0644 "$pki/broker/acl.new"
 mv "$pki/broker/acl.new" "$pki/broker/acl"
 rm -rf "$pki/edges/$1/$2"
 
-echo "removed $identity. The broker drops its connection after: docker compose restart broker"
+echo "removed $identity. It can do nothing more within seconds; its connection is dropped by: docker compose restart broker"

@@ -22,6 +22,7 @@ OPTIONS = {
     "dsn": "--dsn",
     "broker": "--broker",
     "authority": "--authority",
+    "gate_lists": "--lists",
     "host": "--host",
     "port": "--port",
     "ingest_topics": "--topics",
@@ -39,6 +40,7 @@ class Settings:
     `dsn`, `broker`: PostgreSQL and MQTT broker (mqtt[s]://[user:password@]host:port) to use instead of the embedded ones.
     `broker_ca`, `broker_cert`, `broker_key`: for mqtts, the CA's certificate and the client's, with its key.
     `authority`: folder of the authority that vouches for gateways; see `authority_folder`.
+    `gate_lists`: folder in which the gate tells the broker whom to let in; see `gate_folder`.
     `gateway_broker`, `gateway_broker_ca`: where gateways reach the broker and who vouches for it there, as the api tells those that enrol.
     `host`, `port`: where the api and portal listen; port 0 picks a free one.
     `ingest_topics`: table of the plain topics that ingest reads: a file, "default" for the one that comes with Vigía, "none" for none.
@@ -56,6 +58,7 @@ class Settings:
     broker_cert: Path | None = None
     broker_key: Path | None = None
     authority: Path | None = None
+    gate_lists: Path | None = None
     gateway_broker: str | None = None
     gateway_broker_ca: Path | None = None
     host: str = "127.0.0.1"
@@ -75,6 +78,11 @@ class Settings:
     def authority_folder(self) -> Path:
         """`authority`, or its place in the home folder."""
         return self.authority or self.home / "authority"
+
+    @property
+    def gate_folder(self) -> Path:
+        """`gate_lists`, or its place in the home folder."""
+        return self.gate_lists or self.home / "gate"
 
 
 def load_settings(**options: object) -> Settings:
@@ -151,6 +159,7 @@ _READERS: Mapping[str, Callable[[Any], object]] = MappingProxyType(
         "broker_cert": Path,
         "broker_key": Path,
         "authority": Path,
+        "gate_lists": Path,
         "gateway_broker": _or_nothing(str),
         "gateway_broker_ca": _or_nothing(Path),
         "port": _port,

@@ -10,6 +10,7 @@ set client_min_messages = warning;
 \getenv analytics_password ANALYTICS_PASSWORD
 \getenv worker_password WORKER_PASSWORD
 \getenv api_password API_PASSWORD
+\getenv gate_password GATE_PASSWORD
 
 -- vigia_service may log in, without a password and so not from outside: TimescaleDB compresses in the background as the owner of
 -- telemetry.
@@ -19,7 +20,7 @@ where to_regrole(name) is null
 \gexec
 
 select format('create role %I', name)
-from unnest(array['migrate', 'ingest', 'analytics', 'worker', 'api']) as name
+from unnest(array['migrate', 'ingest', 'analytics', 'worker', 'api', 'gate']) as name
 where to_regrole(name) is null
 \gexec
 
@@ -28,10 +29,11 @@ alter role ingest login password :'ingest_password';
 alter role analytics login password :'analytics_password';
 alter role worker login password :'worker_password';
 alter role api login password :'api_password';
+alter role gate login password :'gate_password';
 
 grant vigia_owner to migrate with set true, inherit true;
 grant vigia_service, vigia_app, vigia_reporter to migrate with set true, inherit false;
-grant vigia_service to ingest, analytics, worker with set true, inherit false;
+grant vigia_service to ingest, analytics, worker, gate with set true, inherit false;
 grant vigia_app to api with set true, inherit false;
 
 -- `migrate` makes the schemas and asks whether TimescaleDB is loaded; what needs a superuser (the extension) the image has done.
@@ -40,5 +42,5 @@ select format('alter database %I owner to migrate', current_database())
 \gexec
 select format('revoke connect, temporary on database %I from public', current_database())
 \gexec
-select format('grant connect on database %I to migrate, ingest, analytics, worker, api', current_database())
+select format('grant connect on database %I to migrate, ingest, analytics, worker, api, gate', current_database())
 \gexec

@@ -9,6 +9,8 @@ from types import MappingProxyType
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "deploy"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "gate"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "ingest"))
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -22,6 +21,7 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SCRIPT = DEPLOY / "database" / "logins.sql"
 PASSWORDS = {name: f"pass-of-{name}" for name in COMPOSE["services"]["database"]["environment"] if name.endswith("_PASSWORD")}
 PATIENCE_S = 10.0
+RELOADED = "Reloading config"
 MOSQUITTO = shutil.which("mosquitto")
 
 needs_broker = [
@@ -54,9 +54,9 @@ class Authority:
 
 
 class Broker:
-    """Mosquitto with the committed configuration: only ports, address and folders are replaced.
+    """Mosquitto with the committed configuration, started as its container does: only ports, address and folders are replaced.
 
-    Gateways come in by `port`, the host application by `host_port`.
+    Gateways come in by `port`, the host application by `host_port`. `gate` is the folder of the gate's lists.
     """
 
     def __init__(self, authority: Authority, folder: Path) -> None:
@@ -66,19 +66,24 @@ class Broker:
         for deployed, port in ((8883, self.port), (8884, self.host_port)):
             text, count = re.subn(rf"^listener {deployed}$", f"listener {port} 127.0.0.1", text, flags=re.MULTILINE)
             assert count == 1
-        text = text.replace("/mosquitto/pki/", f"{authority.folder}/broker/").replace("/mosquitto/data/", f"{folder}/")
-        assert "/mosquitto/" not in text
+        self._folder = folder / "mosquitto"
+        self.gate = self._folder / "gate"
+        for name in ("config", "made", "data", "gate"):
+            (self._folder / name).mkdir(parents=True)
+        (self._folder / "pki").symlink_to(authority.folder / "broker")
+        text = text.replace("/mosquitto/", f"{self._folder}/")
         if os.geteuid() == 0:
             text += "\nuser root\n"  # else it leaves root and may not enter pytest's folder
-        self._config = folder / "mosquitto.conf"
-        self._config.write_text(text)
+        (self._folder / "config" / "mosquitto.conf").write_text(text)
         self._log = folder / "log"
+        self._reloads = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         assert MOSQUITTO
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen([MOSQUITTO, "-c", str(self._config)], stdout=log, stderr=log)
+            self._process = subprocess.Popen([str(DEPLOY / "mosquitto" / "run.sh"), str(self._folder)], stdout=log, stderr=log)
+        self._reloads = self._log.read_text().count(RELOADED)
         deadline = time.monotonic() + PATIENCE_S
         while self._process.poll() is None and time.monotonic() < deadline:
             try:
@@ -89,19 +94,35 @@ class Broker:
                 return
         pytest.fail(f"mosquitto did not start: {self._log.read_text()}")
 
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
             self._process.wait(PATIENCE_S)
 
-    def reload(self) -> None:
-        """What `docker compose kill -s HUP broker` does. The broker tells of it in its log."""
-        assert self._process
-        before = self._log.read_text().count("Reloading config")
-        self._process.send_signal(signal.SIGHUP)
+    def follow(self) -> None:
+        """Wait until the broker has read what changed. It tells of it in its log."""
         deadline = time.monotonic() + PATIENCE_S
-        while self._log.read_text().count("Reloading config") == before and time.monotonic() < deadline:
+        while (self._log.read_text().count(RELOADED) == self._reloads or not self._is_gathered()) and time.monotonic() < deadline:
             time.sleep(0.02)
+        self._reloads = self._log.read_text().count(RELOADED)
+
+    def _is_gathered(self) -> bool:
+        return all(
+            (self._folder / "made" / name).read_text() == "".join(part.read_text() for part in self._parts(name))
+            for name in ("acl", "crl.pem")
+        )
+
+    def _parts(self, name: str) -> list[Path]:
+        return [path for path in (self._folder / "pki" / name, self.gate / name) if path.exists()]
 
 
 def _free_ports(count: int) -> list[int]:

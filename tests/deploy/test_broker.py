@@ -1,6 +1,5 @@
 """The deployed broker: our scripts' certificates, the committed configuration, a real Mosquitto, real clients."""
 
-import queue
 import re
 import shutil
 import socket
@@ -8,86 +7,15 @@ import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
 
-import paho.mqtt.client as mqtt
 import pytest
+from broker_client import Client
 from deployed import COMPOSE, PATIENCE_S, Authority, Broker, needs_broker
-from paho.mqtt.enums import CallbackAPIVersion
 
 # Both are sent by the test itself after what must not arrive: whoever hears the mark has heard all before it.
 MARK = "spBv1.0/acme/NDATA/madrid"
 
 pytestmark = [*needs_broker, pytest.mark.xdist_group("deployed-broker")]
-
-
-class Client:
-    """One connection; `admitted` once the broker has decided."""
-
-    def __init__(
-        self,
-        broker: Broker,
-        identity: str | None,
-        authority: Authority | None = None,
-        *,
-        client_id: str = "",
-        will: str | None = None,
-    ) -> None:
-        self.messages: queue.Queue[tuple[str, bytes]] = queue.Queue()
-        self.lost: queue.Queue[str] = queue.Queue()
-        self._outcome: queue.Queue[bool] = queue.Queue()
-        self._subscribed: queue.Queue[object] = queue.Queue()
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, reconnect_on_failure=False)
-        context = ssl.create_default_context(cafile=str(broker.authority.folder / "broker" / "ca.crt"))
-        if identity is not None:
-            context.load_cert_chain(*map(str, (authority or broker.authority).credentials(identity)))
-        self._client.tls_set_context(context)
-        self._client.on_connect = lambda _c, _u, _f, reason, _p: self._outcome.put(not reason.is_failure)
-        self._client.on_disconnect = self._disconnected
-        self._client.on_subscribe = lambda *_: self._subscribed.put(None)
-        self._client.on_message = lambda _c, _u, message: self.messages.put((message.topic, message.payload))
-        if will is not None:
-            self._client.will_set(will, b"will", qos=1)
-        try:
-            self._client.connect("localhost", broker.host_port if identity == "ingest" else broker.port, keepalive=30)
-        except (ssl.SSLError, ConnectionError):
-            self.admitted = False
-            return
-        self._client.loop_start()
-        self.admitted = self._outcome.get(timeout=PATIENCE_S)
-
-    def _disconnected(self, *_: object) -> None:
-        self.lost.put("disconnected")
-        self._outcome.put(item=False)
-
-    def __enter__(self) -> Self:
-        assert self.admitted
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
-
-    def subscribe(self, topic: str) -> None:
-        self._client.subscribe(topic, qos=1)
-        self._subscribed.get(timeout=PATIENCE_S)
-
-    def publish(self, topic: str, payload: bytes = b"x") -> None:
-        self._client.publish(topic, payload, qos=1).wait_for_publish(PATIENCE_S)
-
-    def vanish(self) -> None:
-        """Break the connection without a word: the broker publishes the will."""
-        sock = self._client.socket()
-        assert sock is not None
-        self._client.loop_stop()
-        sock.close()
-
-    def until(self, topic: str) -> list[str]:
-        """Topics that arrived before the first message on `topic`."""
-        seen: list[str] = []
-        while (found := self.messages.get(timeout=PATIENCE_S)[0]) != topic:
-            seen.append(found)
-        return seen
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +171,7 @@ def test_new_edge_is_admitted_and_a_removed_one_shut_out(tmp_path: Path) -> None
         with Client(broker, "ingest") as host:
             host.subscribe("spBv1.0/#")
             assert authority.run("add-edge.sh", "acme", "oporto").returncode == 0
-            broker.reload()
+            broker.follow()
             with Client(broker, "acme:oporto") as edge:
                 edge.publish("spBv1.0/acme/NDATA/oporto")
                 assert host.until("spBv1.0/acme/NDATA/oporto") == []
@@ -255,7 +183,7 @@ def test_new_edge_is_admitted_and_a_removed_one_shut_out(tmp_path: Path) -> None
         broker.start()
         assert not Client(broker, "acme:oporto", Authority(tmp_path / "kept")).admitted
         assert authority.run("add-edge.sh", "acme", "oporto").returncode == 0
-        broker.reload()
+        broker.follow()
         assert not Client(broker, "acme:oporto", Authority(tmp_path / "kept")).admitted
         with Client(broker, "acme:oporto"), Client(broker, "acme:madrid"):
             pass
@@ -314,7 +242,7 @@ def test_passwords_are_made_once_and_differ(authority: Authority, tmp_path: Path
     assert not target.exists()
     assert authority.run("make-env.sh", str(target)).returncode == 0
     passwords = re.findall(r"^\w+_PASSWORD=(.*)$", target.read_text(), re.MULTILINE)
-    assert len(passwords) == len(set(passwords)) == 6
+    assert len(passwords) == len(set(passwords)) == 7
     assert all(re.fullmatch(r"[0-9a-f]{48}", password) for password in passwords)
     assert target.stat().st_mode & 0o077 == 0
     again = authority.run("make-env.sh", str(target))

@@ -114,7 +114,7 @@ def test_only_the_broker_and_the_api_are_reached_from_outside() -> None:
 
 def test_mounted_files_exist_or_are_made_by_the_scripts() -> None:
     mounted = {volume.split(":")[0] for service in SERVICES.values() for volume in service.get("volumes", []) if volume.startswith("./")}
-    made = {"./deploy/pki/broker", "./deploy/pki/ingest"}
+    made = {"./deploy/pki/broker", "./deploy/pki/broker/ca.crt", "./deploy/pki/ingest"}
     assert {path for path in mounted if not (ROOT / path).exists()} <= made
 
 

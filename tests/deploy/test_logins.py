@@ -12,7 +12,7 @@ from vigia.store.database import Database
 from vigia.store.migrate import migrate
 
 pytestmark = pytest.mark.xdist_group("deployed-database")
-ROLE_OF = {"ingest": "vigia_service", "analytics": "vigia_service", "worker": "vigia_service", "api": "vigia_app"}
+ROLE_OF = {"ingest": "vigia_service", "analytics": "vigia_service", "worker": "vigia_service", "gate": "vigia_service", "api": "vigia_app"}
 ROLES = ["vigia_owner", "vigia_service", "vigia_app", "vigia_reporter"]
 
 

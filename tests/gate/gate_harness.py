@@ -9,11 +9,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from vigia.authority.issuing import Authority
+from vigia.domain.identities import CERTIFICATE_LIFE
+from vigia.edge.identity import CREDENTIALS_FILE, new_request, take_certificate
 from vigia.store import fleet
 from vigia.store.database import Caller, Database
 
+Credentials = tuple[Path, Path]
 PATIENCE_S = 60.0
 GROUP, NODE = "acme", "madrid"
 
@@ -78,6 +83,11 @@ class Server:
     dsn: str
     folder: Path
     address: str = ""
+    lists_folder: Path | None = None
+
+    @property
+    def lists(self) -> Path:
+        return self.lists_folder or self.folder / "lists"
 
     @property
     def authority(self) -> Path:
@@ -108,6 +118,16 @@ class Server:
     @contextmanager
     def gate(self, *options: str | Path) -> Iterator["subprocess.Popen[bytes]"]:
         log = self.folder / "gate.log"
-        with running(log, "gate", "run", "--dsn", self.dsn, "--authority", self.authority, *options) as process:
+        where = ("--dsn", self.dsn, "--authority", self.authority, "--lists", self.lists)
+        with running(log, "gate", "run", *where, *options) as process:
             wait_for(lambda: "gate open" in log.read_text() or process.poll() is not None, "the gate")
             yield process
+
+
+def certify(
+    authority: Authority, folder: Path, identity: str, life: timedelta = CERTIFICATE_LIFE, at: datetime | None = None
+) -> Credentials:
+    """Files with certificate and key that `authority` signed in that name `at` some time, now by default."""
+    request = new_request(folder)
+    take_certificate(folder, authority.issue(request, identity, at or datetime.now(UTC), life).chain)
+    return folder / CREDENTIALS_FILE, folder / CREDENTIALS_FILE

@@ -74,7 +74,8 @@ class Gateway:
     hour: int = 0
     process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def write_machines(self) -> None:
+        """What they will say, and that they stand in their roles."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "recording.txt").write_text(
             "".join(
@@ -85,6 +86,9 @@ class Gateway:
         )
         for role, unit in UNITS.items():
             self._write({"kind": "install", "role": role, "serial": f"SN-{role}", "unit": unit, "hour": 0})
+
+    def start(self) -> None:
+        self.write_machines()
         config = self.folder / "edge.toml"
         config.write_text(
             f'[broker]\nurl = "{self.broker}"\nkeepalive_s = 5\n[buffer]\nfolder = "buffers"\n'

@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 
 import structlog
 
-from vigia.authority.issuing import Authority
+from vigia.authority.issuing import Authority, Revoked
 from vigia.gate.config import GateConfig
+from vigia.gate.lists import ListFolder, Lists
+from vigia.store import identities
 from vigia.store.database import Database, DatabaseUnavailableError, TransactionConflictError
 from vigia.workflows import issue_certificates
 
@@ -16,7 +18,8 @@ log = structlog.get_logger()
 async def run(config: GateConfig) -> None:
     """Work until cancelled; a database that goes away is waited for.
 
-    Raises AuthorityError without an authority, DatabaseUnavailableError when no database answers at the start.
+    Raises AuthorityError without an authority, GateError when the lists cannot be written, DatabaseUnavailableError when no database
+    answers at the start.
     """
     authority = Authority.load(config.authority)
     async with Database(config.dsn, "vigia_service", max_size=1) as database:
@@ -37,12 +40,14 @@ class Gate:
         self._config = config
         self._authority = authority
         self._database = database
+        self._folder = ListFolder(config.lists, authority)
         self._waiting = False
 
     async def look(self) -> None:
         """Do what there is to do now."""
         try:
             await self._sign()
+            await self._publish()
         except (DatabaseUnavailableError, TransactionConflictError) as error:
             if not self._waiting:
                 log.warning("database away", reason=str(error))
@@ -55,3 +60,11 @@ class Gate:
             signed = await issue_certificates.handle(tx, self._authority, self._config.certificate_life, datetime.now(UTC))
         for identity in signed:
             log.info("certificate signed", identity=identity)
+
+    async def _publish(self) -> None:
+        now = datetime.now(UTC)
+        async with self._database.transaction() as tx:
+            known = await identities.in_force(tx, now)
+            revoked = [Revoked(one.serial_number, one.revoked_at) for one in await identities.revoked(tx, now)]
+        if self._folder.publish(Lists(known, revoked), now):
+            log.info("lists written", admitted=len(known), revoked=len(revoked))

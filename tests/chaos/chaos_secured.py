@@ -1,0 +1,128 @@
+"""A plant that is closed to strangers: Mosquitto as it is deployed, certificates, the gate, the api, ingest, and a gateway that enrols."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deployed import Authority as Scripts
+from deployed import Broker
+from gate_harness import Server, running, vigia, wait_for
+from ingest_harness import query, stored
+from process_harness import Gateway
+
+from vigia.authority.issuing import Authority
+from vigia.edge.identity import Identity, load
+
+GROUP, NODE, OTHER = "acme", "acme-one", "acme-two"  # of ingest's small fleet
+TELL_EVERY_S = 0.05
+
+
+@dataclass
+class EnrolledGateway(Gateway):
+    """`vigia edge run` with an identity and two machines, which speak twenty times a second while `telling`."""
+
+    check_in_s: float = 0.5
+    more_settings: str = ""
+    telling: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._stopped = threading.Event()
+        self._clock = threading.Thread(target=self._tell, name="machines")
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "edge.log"
+
+    @property
+    def words(self) -> str:
+        return self.log.read_text() if self.log.exists() else ""
+
+    @property
+    def identity(self) -> Identity:
+        return load(self.folder / "identity")
+
+    @contextmanager
+    def speaking(self) -> Iterator[None]:
+        """The gateway runs and its machines speak."""
+        self.write_machines()
+        config = self.folder / "edge.toml"
+        config.write_text(
+            f'[identity]\nfolder = "identity"\ncheck_in_s = {self.check_in_s}\n{self.more_settings}[broker]\nkeepalive_s = 5\n'
+            '[buffer]\nfolder = "buffers"\n[[node]]\nheartbeat_s = 0.5\nack_timeout_s = 1.0\n'
+            '[node.source]\ntype = "replay"\nlogbook = "logbook.jsonl"\ndata = "recording.txt"\ndevices = ["R1", "R2"]\n'
+        )
+        self.telling.set()
+        with running(self.log, "edge", "run", "--config", config):
+            self._clock.start()
+            try:
+                yield
+            finally:
+                self._stopped.set()
+                self.telling.set()
+                self._clock.join()
+
+    def _tell(self) -> None:
+        while not self._stopped.wait(TELL_EVERY_S):
+            self.telling.wait()
+            if not self._stopped.is_set():
+                self.fly(1)
+
+
+@dataclass
+class Secured:
+    """What runs. `authority` is the one that vouches for gateways, to sign what a test wants signed."""
+
+    server: Server
+    broker: Broker
+    folder: Path
+    dsn: str
+    authority: Authority
+
+    def enroll(self, node: str = NODE) -> EnrolledGateway:
+        """A gateway with an identity, not running yet."""
+        gateway = EnrolledGateway(self.folder / node, "")
+        done = self.server.enroll(gateway.folder / "identity", self.server.token(node))
+        assert done.returncode == 0, done.stderr
+        return gateway
+
+    @property
+    def stored_hours(self) -> int:
+        """How many batches of both machines are in the ledger without a hole."""
+        rows = query(self.dsn, "select coalesce(sum(upper(eseqs) - 1), 0)::bigint from ledger")
+        return int(str(rows[0][0])) // 2
+
+    def check_all_arrives(self, gateway: EnrolledGateway) -> None:
+        """The machines fall silent; everything they said is stored, once."""
+        gateway.telling.clear()
+        wait_for(lambda: self.stored_hours == gateway.hour, f"all readings; gateway: {gateway.words[-2000:]}")
+        found = stored(self.dsn)
+        assert set(found) == gateway.truth
+        assert len(found) == len(set(found))
+        assert query(self.dsn, "select * from ledger_hole") == []
+
+
+@contextmanager
+def secured(folder: Path, dsn: str, certificate_days: float = 100.0) -> Iterator[Secured]:
+    """Everything but gateways runs."""
+    scripts = Scripts(folder / "pki").make()
+    broker = Broker(scripts, folder)
+    server = Server(dsn, folder, lists_folder=broker.gate)
+    assert vigia("fleet", "ca", "--authority", server.authority).returncode == 0
+    keys = scripts.folder / "ingest"
+    to_broker = {
+        "VIGIA_BROKER_CA": str(keys / "ca.crt"),
+        "VIGIA_BROKER_CERT": str(keys / "ingest.crt"),
+        "VIGIA_BROKER_KEY": str(keys / "ingest.key"),
+    }
+    told = {"VIGIA_GATEWAY_BROKER": f"mqtts://localhost:{broker.port}", "VIGIA_GATEWAY_BROKER_CA": str(keys / "ca.crt")}
+    with ExitStack() as stack:
+        stack.enter_context(server.gate("--certificate-days", str(certificate_days)))
+        wait_for((broker.gate / "crl.pem").exists, f"the gate's lists; gate: {server.words_of_gate}")
+        stack.callback(broker.stop)
+        broker.start()
+        stack.enter_context(server.api(told))
+        where = ("--dsn", dsn, "--broker", f"mqtts://localhost:{broker.host_port}")
+        stack.enter_context(running(folder / "ingest.log", "ingest", "run", *where, environment=to_broker))
+        yield Secured(server, broker, folder, dsn, Authority.load(server.authority))
