@@ -186,7 +186,7 @@ async def test_a_page_sees_the_open_minute(service: Database, either_dsn: str) -
     await store(service, [readings_of([(1, START + k * MINUTE, float(k), GOOD) for k in range(4)])])
     at = telemetry.from_us(START)
     async with Database(either_dsn, "vigia_app") as app, app.transaction(Caller(staff=True)) as tx:
-        minutes = await telemetry.series(tx, [1], at, telemetry.from_us(START + 10 * MINUTE), "1m")
-        hours = await telemetry.series(tx, [1], at, telemetry.from_us(START + 10 * MINUTE), "1h")
-    assert [(row.mean, row.count) for row in minutes] == [(0.0, 1), (1.0, 1), (2.0, 1), (3.0, 1)]
-    assert [(row.mean, row.last, row.count) for row in hours] == [(1.0, 2.0, 3), (3.0, 3.0, 1)]
+        (minutes,) = await telemetry.series(tx, [1], at, telemetry.from_us(START + 10 * MINUTE), "1m")
+        (hours,) = await telemetry.series(tx, [1], at, telemetry.from_us(START + 10 * MINUTE), "1h")
+    assert (minutes.mean, minutes.count) == ([0.0, 1.0, 2.0, 3.0], [1, 1, 1, 1])
+    assert (hours.mean, hours.last, hours.count) == ([1.0, 3.0], [2.0, 3.0], [3, 1])

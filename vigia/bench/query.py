@@ -177,7 +177,7 @@ def _questions(ids: NDArray[np.int32]) -> dict[str, Asked]:
         resolution = telemetry.resolution_for(until - first, PIXELS)
 
         async def ask(tx: Transaction) -> int:
-            return len(await telemetry.series(tx, chosen, first, until, resolution))
+            return sum(len(series) for series in await telemetry.series(tx, chosen, first, until, resolution))
 
         return ask
 

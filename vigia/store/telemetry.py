@@ -1,9 +1,9 @@
 """Readings: written as columns with their rollups and latest values, read back as series."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vigia.analytics.kernels import order, rollup
 from vigia.analytics.kernels.newest import last_of_each
 from vigia.store import queries, rollups
-from vigia.store.columns import copy_telemetry
+from vigia.store.columns import Int4s, copy_telemetry
 from vigia.store.database import Transaction
 
 GOOD, UNCERTAIN, STALE, BAD = 192, 64, 500, 0
@@ -63,8 +63,7 @@ class Readings:
         return Readings(rows.slot, rows.ts, rows.value, rows.quality)
 
 
-@dataclass(frozen=True)
-class Latest:
+class Latest(NamedTuple):
     """A point's newest reading."""
 
     point_id: int
@@ -82,16 +81,22 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class SeriesRow:
-    """A reading, or one minute or hour of readings. `count` is of good ones; without any, mean, low and high are None."""
+class Series:
+    """Readings of a point, or minutes or hours of them, as columns of one length, by time.
+
+    `count` is of good ones; without any, mean, low and high are None.
+    """
 
     point_id: int
-    ts: datetime
-    mean: float | None
-    low: float | None
-    high: float | None
-    last: float | None
-    count: int
+    ts: list[datetime]
+    mean: list[float | None]
+    low: list[float | None]
+    high: list[float | None]
+    last: list[float | None]
+    count: list[int]
+
+    def __len__(self) -> int:
+        return len(self.ts)
 
 
 class Writer:
@@ -151,13 +156,13 @@ async def copy(tx: Transaction, readings: Readings) -> None:
 
 async def latest(tx: Transaction, point_ids: Collection[int]) -> dict[int, Latest]:
     """The newest reading of each of the points that have one. For processes that act for all customers."""
-    found = await queries.rows(tx, "latest_of", Latest, point_ids=list(point_ids))
+    found = await queries.many(tx, "latest_of", Latest, point_ids=_ids(point_ids))
     return {row.point_id: row for row in found}
 
 
 async def latest_visible(tx: Transaction, point_ids: Collection[int]) -> dict[int, Latest]:
     """The newest reading of each of the points that have one the caller may see."""
-    found = await queries.rows(tx, "latest_visible_of", Latest, point_ids=list(point_ids))
+    found = await queries.many(tx, "latest_visible_of", Latest, point_ids=_ids(point_ids))
     return {row.point_id: row for row in found}
 
 
@@ -180,12 +185,17 @@ def resolution_for(span: timedelta, pixels: int) -> Resolution:
 
 
 async def series(  # noqa: PLR0913
-    tx: Transaction, point_ids: Sequence[int], from_ts: datetime, until_ts: datetime, resolution: Resolution, *, limit: int = MOST_ROWS
-) -> list[SeriesRow]:
-    """Readings of the points the caller may see, from `from_ts` until before `until_ts`, ordered by point and time; at most `limit` rows.
+    tx: Transaction, point_ids: Collection[int], from_ts: datetime, until_ts: datetime, resolution: Resolution, *, limit: int = MOST_ROWS
+) -> list[Series]:
+    """Readings from `from_ts` until before `until_ts` of those points, in their order, that have any the caller may see.
 
-    A rollup's first row may begin before `from_ts`: it is the whole minute or hour that holds it.
+    At most `limit` rows: what is too much is missing at the end. A rollup's first row may begin before `from_ts`: it is the whole minute
+    or hour that holds it.
     """
-    return await queries.rows(
-        tx, f"series_{resolution}", SeriesRow, point_ids=list(point_ids), from_ts=from_ts, until_ts=until_ts, limit=limit
+    return await queries.many(
+        tx, f"series_{resolution}", Series, point_ids=_ids(point_ids), from_ts=from_ts, until_ts=until_ts, limit=limit
     )
+
+
+def _ids(point_ids: Collection[int]) -> Int4s:
+    return Int4s(np.fromiter(point_ids, np.int32, len(point_ids)))

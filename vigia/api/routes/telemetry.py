@@ -17,7 +17,7 @@ from vigia.api.routes.assets import ASSETS
 from vigia.api.routes.points import PointRow
 from vigia.api.session import Transaction
 from vigia.store import fleet, listings, telemetry
-from vigia.store.telemetry import Resolution, SeriesRow
+from vigia.store.telemetry import Resolution
 
 router = APIRouter(prefix="/api/v1", tags=["telemetry"])
 
@@ -94,10 +94,10 @@ async def _read(tx: Transaction, asset_id: int, asked: Asked) -> Telemetry:
         raise BadRangeError
     points = await _points(tx, asset_id, asked.points)
     resolution = asked.resolution or telemetry.resolution_for(until - since, asked.pixels)
-    rows = await telemetry.series(tx, [point.point_id for point in points], since, until, resolution, limit=MOST_ROWS + 1)
-    if len(rows) > MOST_ROWS:
+    found = await telemetry.series(tx, [point.point_id for point in points], since, until, resolution, limit=MOST_ROWS + 1)
+    if sum(len(series) for series in found) > MOST_ROWS:
         raise TooMuchDataError
-    return Telemetry(asset_id=asset_id, since=since, until=until, resolution=resolution, series=_series(points, rows))
+    return Telemetry(asset_id=asset_id, since=since, until=until, resolution=resolution, series=_series(points, found))
 
 
 async def _points(tx: Transaction, asset_id: int, names: list[str] | None) -> list[PointRow]:
@@ -111,22 +111,23 @@ async def _points(tx: Transaction, asset_id: int, names: list[str] | None) -> li
     return [by_name[name] for name in dict.fromkeys(names)]
 
 
-def _series(points: Sequence[PointRow], rows: Iterable[SeriesRow]) -> list[Series]:
-    by_point = {
-        point.point_id: Series(
-            point_id=point.point_id, name=point.name, unit=point.unit, ts=[], mean=[], low=[], high=[], last=[], count=[]
-        )
-        for point in points
-    }
-    for row in rows:
-        series = by_point[row.point_id]
-        series.ts.append(row.ts)
-        series.mean.append(row.mean)
-        series.low.append(row.low)
-        series.high.append(row.high)
-        series.last.append(row.last)
-        series.count.append(row.count)
-    return list(by_point.values())
+def _series(points: Sequence[PointRow], found: Iterable[telemetry.Series]) -> list[Series]:
+    by_point = {series.point_id: series for series in found}
+    return [_one(point, by_point.get(point.point_id) or telemetry.Series(point.point_id, [], [], [], [], [], [])) for point in points]
+
+
+def _one(point: PointRow, found: telemetry.Series) -> Series:
+    return Series(
+        point_id=point.point_id,
+        name=point.name,
+        unit=point.unit,
+        ts=found.ts,
+        mean=found.mean,
+        low=found.low,
+        high=found.high,
+        last=found.last,
+        count=found.count,
+    )
 
 
 def _csv(found: Iterable[Series]) -> str:

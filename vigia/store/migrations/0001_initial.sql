@@ -714,28 +714,28 @@ select t.*
 from telemetry t
 left join (point p join installation i using (asset_id))
     on p.point_id = t.point_id and t.ts > i.installed_at and t.ts <= coalesce(i.removed_at, 'infinity') and may_see(i.customer_id)
-where caller_is_staff() or i.installation_id is not null;
+where i.installation_id is not null or caller_is_staff();
 
 create view telemetry_1m_visible with (security_barrier = true) as
 select t.*
 from rollup_1m t
 left join (point p join installation i using (asset_id))
     on p.point_id = t.point_id and t.bucket >= i.installed_at and t.last_ts <= coalesce(i.removed_at, 'infinity') and may_see(i.customer_id)
-where caller_is_staff() or i.installation_id is not null;
+where i.installation_id is not null or caller_is_staff();
 
 create view telemetry_1h_visible with (security_barrier = true) as
 select t.*
 from rollup_1h t
 left join (point p join installation i using (asset_id))
     on p.point_id = t.point_id and t.bucket >= i.installed_at and t.last_ts <= coalesce(i.removed_at, 'infinity') and may_see(i.customer_id)
-where caller_is_staff() or i.installation_id is not null;
+where i.installation_id is not null or caller_is_staff();
 
 create view point_latest_visible with (security_barrier = true) as
 select t.point_id, t.ts, t.value, t.quality
 from point_latest t
 left join (point p join installation i using (asset_id))
     on p.point_id = t.point_id and t.ts > i.installed_at and t.ts <= coalesce(i.removed_at, 'infinity') and may_see(i.customer_id)
-where caller_is_staff() or i.installation_id is not null;
+where i.installation_id is not null or caller_is_staff();
 
 -- Whom a caller may name: the own company's people, and the manufacturer's who work for it. No log-in, no hash.
 create view person with (security_barrier = true) as

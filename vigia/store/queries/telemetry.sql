@@ -110,22 +110,50 @@ union all
 order by 1, 2
 
 -- name: series_raw
-select point_id, ts, value as mean, value as low, value as high, value as last, (quality = 192 and value is not null)::int::bigint as count
-from telemetry_visible
-where point_id = any(%(point_ids)s) and ts >= %(from_ts)s and ts < %(until_ts)s
-order by point_id, ts
-limit %(limit)s
+-- A row a point, its readings as arrays, by time: so they travel and are read much faster. Each point is a query of its own (offset 0 keeps
+-- it one): then whose its readings are is looked up once, not once a reading.
+select point_id, array_agg(ts), array_agg(mean), array_agg(low), array_agg(high), array_agg(last), array_agg(count)
+from (
+    select s.*
+    from (select distinct unnest(%(point_ids)s) as point_id order by 1) as asked
+    cross join lateral (
+        select point_id, ts, value as mean, value as low, value as high, value as last, (quality = 192 and value is not null)::int::bigint as count
+        from telemetry_visible
+        where point_id = asked.point_id and ts >= %(from_ts)s and ts < %(until_ts)s
+        offset 0) as s
+    order by asked.point_id, s.ts
+    limit %(limit)s) as found
+group by point_id
+order by point_id
 
 -- name: series_1m
-select point_id, bucket as ts, sum / nullif(count, 0) as mean, min as low, max as high, last, count
-from telemetry_1m_visible
-where point_id = any(%(point_ids)s) and bucket >= date_bin('1 minute', %(from_ts)s, timestamptz '2000-01-01 00:00Z') and bucket < %(until_ts)s
-order by point_id, bucket
-limit %(limit)s
+-- As series_raw.
+select point_id, array_agg(ts), array_agg(mean), array_agg(low), array_agg(high), array_agg(last), array_agg(count)
+from (
+    select s.*
+    from (select distinct unnest(%(point_ids)s) as point_id order by 1) as asked
+    cross join lateral (
+        select point_id, bucket as ts, sum / nullif(count, 0) as mean, min as low, max as high, last, count
+        from telemetry_1m_visible
+        where point_id = asked.point_id and bucket >= date_bin('1 minute', %(from_ts)s, timestamptz '2000-01-01 00:00Z') and bucket < %(until_ts)s
+        offset 0) as s
+    order by asked.point_id, s.ts
+    limit %(limit)s) as found
+group by point_id
+order by point_id
 
 -- name: series_1h
-select point_id, bucket as ts, sum / nullif(count, 0) as mean, min as low, max as high, last, count
-from telemetry_1h_visible
-where point_id = any(%(point_ids)s) and bucket >= date_bin('1 hour', %(from_ts)s, timestamptz '2000-01-01 00:00Z') and bucket < %(until_ts)s
-order by point_id, bucket
-limit %(limit)s
+-- As series_raw.
+select point_id, array_agg(ts), array_agg(mean), array_agg(low), array_agg(high), array_agg(last), array_agg(count)
+from (
+    select s.*
+    from (select distinct unnest(%(point_ids)s) as point_id order by 1) as asked
+    cross join lateral (
+        select point_id, bucket as ts, sum / nullif(count, 0) as mean, min as low, max as high, last, count
+        from telemetry_1h_visible
+        where point_id = asked.point_id and bucket >= date_bin('1 hour', %(from_ts)s, timestamptz '2000-01-01 00:00Z') and bucket < %(until_ts)s
+        offset 0) as s
+    order by asked.point_id, s.ts
+    limit %(limit)s) as found
+group by point_id
+order by point_id
