@@ -8,7 +8,7 @@ from vigia.sparkplug.datatypes import DataType
 from vigia.sparkplug.payload import Payload
 
 PUMP = Device("L", "SN-1", "pump", tuple(Point(name, DataType.DOUBLE) for name in ("a", "b", "c")))
-BIRTH = Birth(1, PUMP, alive=True)
+BIRTH = Birth(1, PUMP)
 SAMPLES = (Sample("L", "a", 3_000, 1.0), Sample("L", "b", 1_000, 2.0, 64), Sample("L", "c", 2_000, None, 0))
 
 

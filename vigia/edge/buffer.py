@@ -6,44 +6,51 @@ a new one begins a new epoch.
 """
 
 import contextlib
-import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 from vigia.edge import EdgeError
+from vigia.edge.buffer_births import begin_birth, end_births, forget_births, read_births
+from vigia.edge.buffer_columns import Layout, UnknownPointError, UnreadableBatchError
+from vigia.edge.buffer_disk import Disk
+from vigia.edge.buffer_drops import drop, drop_older, forget, make_room
 from vigia.edge.buffer_file import (
     BufferStatus,
+    InUseError,
     State,
     buffer_status,
     damaged,
+    has_earlier_tombstones,
+    lock_file,
     now_ms,
     open_file,
-    read_births,
+    page_use,
+    primary_code,
     read_state,
     replace_file,
     write_state,
 )
-from vigia.edge.buffer_records import Batch, Birth, Tombstone, by_device, priority_of, read_samples, runs, write_device, write_samples
-from vigia.edge.samples import Device, Tick
+from vigia.edge.buffer_records import Batch, Birth, News, Tombstone, by_device
+from vigia.edge.samples import Sample, Tick
 from vigia.sparkplug.session import next_seq
 
 __all__ = ["BufferStatus", "BufferUnavailableError", "EdgeBuffer", "UnbornDeviceError", "buffer_status"]
 
 log = structlog.get_logger()
 
-RESERVE_BYTES = 1024 * 1024  # more than the write-ahead log ever holds, so that it can always be emptied
 EVICT_ATTEMPTS = 3
-SPARE_PAGES = 64
 SETTLE_AT_ONCE = 500
 SETTLE_WHEN_FULL = 10
 DISK_FULL = "disk full"
-EVICT_SHARE = 0.1  # of the limit, so that a full buffer is not trimmed at every tick
-EVICT_BYTES = 64 * 1024
+EVICT_SHARE = 0.1  # of the file, so that a full buffer is not trimmed at every tick
+SAMPLE_BYTES = 24  # with all that belongs to it; hardly ever more
+SPARE_BYTES = 32 * 1024
 
 
 class BufferUnavailableError(EdgeError):
@@ -55,13 +62,14 @@ class BufferFullError(BufferUnavailableError):
 
 
 class UnbornDeviceError(EdgeError):
-    """A source gave samples of a device that it has not announced."""
+    """A source gave samples of a device, or of a point, that it has not announced."""
 
 
 class EdgeBuffer:
-    """The buffer of one edge node; safe to call from several threads. `max_bytes` bounds the samples' bytes, `max_age_s` their age.
+    """The buffer of one edge node; safe to call from several threads. `max_bytes` bounds its file, `max_age_s` what waits in it.
 
-    Opening creates or repairs the file. Raises BufferUnavailableError when the folder cannot be written.
+    A batch grows old while the gateway runs: a clock that jumps makes none of them old. Opening creates or repairs the file. Raises
+    BufferUnavailableError when the folder cannot be written, or another gateway uses the buffer.
     """
 
     def __init__(self, path: Path, max_bytes: int = 256 * 1024 * 1024, max_age_s: float = 30 * 86_400.0) -> None:
@@ -69,16 +77,27 @@ class EdgeBuffer:
         self.max_bytes = max_bytes
         self.max_age_s = max_age_s
         self._lock = threading.RLock()
+        self._closed = False
+        self._disk = Disk(path)
+        self._news = News()
+        self._layouts: dict[int, Layout] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = open_file(path)
+            self._held = lock_file(path)
+        except InUseError:
+            raise BufferUnavailableError(f"another gateway uses the buffer {path}; stop that one first") from None
+        except OSError as error:
+            raise self._cannot_open(error) from None
+        try:
+            self._connection: sqlite3.Connection | None = self._disk.with_reserve(lambda: open_file(path))
             self._state = read_state(self._connection)
             self._births = read_births(self._connection)
+            self._mourns = has_earlier_tombstones(self._connection, self._state.epoch)
         except (OSError, sqlite3.Error) as error:
-            raise BufferUnavailableError(
-                f"the buffer {path} cannot be opened ({error}); choose a folder that can be written in [buffer]"
-            ) from None
-        self._keep_reserve()
+            self._held.close()
+            raise self._cannot_open(error) from None
+        self._opened = time.monotonic() - self._state.running_s
+        self._disk.keep_reserve()
 
     # ── what a node reads ──
 
@@ -112,6 +131,11 @@ class EdgeBuffer:
         """The bdSeq of the next connection: one more than the last that was used, also across restarts; 0..255."""
         return next_seq(self._state.bd_seq)
 
+    @property
+    def mourns(self) -> bool:
+        """Whether there are tombstones of epochs gone by that the host has not acknowledged."""
+        return self._mourns
+
     def births(self) -> dict[int, Birth]:
         """By id: the devices that are alive, and earlier births that stored batches still belong to."""
         return self._births
@@ -121,241 +145,246 @@ class EdgeBuffer:
 
         Raises BufferUnavailableError.
         """
-        with self._lock, self._answered():
-            rows = self._connection.execute(
+        with self._lock, self._answered() as connection:
+            rows = connection.execute(
                 "select eseq, birth_id, body from batch where eseq between ? and ? order by eseq limit ?", (first, last, limit)
             ).fetchall()
-            return [self._batch(*row) for row in rows]
-
-    def waiting_devices(self) -> set[int]:
-        """The births that stored batches belong to. Raises BufferUnavailableError."""
-        with self._lock, self._answered():
-            return {birth_id for (birth_id,) in self._connection.execute("select distinct birth_id from batch")}
+            found = [self._batch(*row) for row in rows]
+        unreadable = [eseq for (eseq, *_), batch in zip(rows, found, strict=True) if batch is None]
+        if unreadable:
+            with self._lock, self._transaction() as (connection, state):
+                drop(connection, unreadable, "damaged on disk", state)
+        return [batch for batch in found if batch is not None]
 
     def tombstones(self) -> list[Tombstone]:
-        """Drops that the host has not acknowledged yet. Raises BufferUnavailableError."""
-        with self._lock, self._answered():
-            rows = self._connection.execute("select first, last, reason from tombstone order by first").fetchall()
-            return [Tombstone(self.epoch, *row) for row in rows]
+        """Drops that the host has not acknowledged yet, those of earlier epochs first. Raises BufferUnavailableError."""
+        with self._lock, self._answered() as connection:
+            rows = connection.execute("select epoch, first, last, reason from tombstone order by epoch, first").fetchall()
+            return [Tombstone(*row) for row in rows]
 
     # ── what changes it ──
 
-    def append(self, tick: Tick) -> list[Batch]:
-        """Store `tick` and the source's position in one transaction; returns the numbered batches, on disk when this returns.
+    def append(self, *ticks: Tick) -> list[Batch]:
+        """Store `ticks` and the source's position in one transaction; returns the numbered batches, on disk when this returns.
 
         Raises BufferUnavailableError when the disk refuses even after the oldest batches were dropped, UnbornDeviceError.
         """
         with self._lock:
             for _ in range(EVICT_ATTEMPTS):
-                try:
-                    return self._append(tick)
-                except BufferFullError:
-                    self._make_room()
-            return self._append(tick)
+                with contextlib.suppress(BufferFullError):
+                    return self._append(ticks)
+                self._make_room()
+            return self._append(ticks)
 
-    def settle(self, watermark: int) -> None:
-        """The host has everything up to `watermark`: forget it. A number below the last watermark changes nothing.
+    def settle(self, watermark: int, epoch: int | None = None) -> None:
+        """The host has everything of `epoch`, by default the present one, up to `watermark`: forget it.
 
-        Raises BufferUnavailableError; the next acknowledgement then tells the watermark again.
+        A number below the last watermark changes nothing. Of an epoch gone by only tombstones are left. Raises BufferUnavailableError;
+        the next acknowledgement then tells the watermark again.
         """
         with self._lock:
+            if epoch not in (None, self.epoch):
+                with self._transaction() as (connection, state):
+                    connection.execute("delete from tombstone where epoch = ? and last <= ?", (epoch, watermark))
+                    self._mourns = has_earlier_tombstones(connection, state.epoch)
+                return
             watermark = min(watermark, self.newest)
             while self.acknowledged < watermark:
                 try:
                     self._settle(watermark, SETTLE_AT_ONCE)
                 except BufferFullError:
                     # Deleting needs room as well, for the log of what is deleted.
-                    self._reserve.unlink(missing_ok=True)
-                    self._empty_log()
+                    self._use_reserve()
                     self._settle(watermark, SETTLE_WHEN_FULL)
 
     def drop_old(self) -> int:
         """Drop batches older than the allowed age, each drop a tombstone; returns how many. Raises BufferUnavailableError."""
-        with self._lock, self._transaction() as state:
-            self._keep_reserve()
-            cutoff = now_ms() - int(self.max_age_s * 1000)
-            old = self._connection.execute("select eseq from batch where stored_ms < ? order by eseq", (cutoff,)).fetchall()
-            return self._drop([eseq for (eseq,) in old], f"older than {self.max_age_s / 3600:g} h", state)
+        with self._lock, self._transaction() as (connection, state):
+            self._disk.keep_reserve()
+            return drop_older(connection, state.running_s - int(self.max_age_s), f"older than {self.max_age_s / 3600:g} h", state)
 
     def use_bd_seq(self, bd_seq: int) -> None:
-        """A CONNECT that carries this number may leave now. Raises BufferUnavailableError."""
-        with self._lock, self._transaction() as state:
-            state.bd_seq = bd_seq
+        """A CONNECT that carries this number may leave now.
+
+        A disk that refuses is no reason not to connect, for then what waits must be sent all the more: the number is remembered.
+        """
+        with self._lock:
+            try:
+                with self._transaction() as (_, state):
+                    state.bd_seq = bd_seq
+            except BufferUnavailableError as error:
+                log.warning("the number of this connection is not on disk", bd_seq=bd_seq, why=str(error))
+                self._state = replace(self._state, bd_seq=bd_seq)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; whoever still wants something of it gets BufferUnavailableError."""
         with self._lock:
-            self._connection.close()
+            self._closed = True
+            if self._connection is not None:
+                self._connection.close()
+            self._held.close()
 
     # ── inside ──
 
-    def _append(self, tick: Tick) -> list[Batch]:
+    def _append(self, ticks: tuple[Tick, ...]) -> list[Batch]:
         births = dict(self._births)
-        with self._transaction() as state:
-            for device_id in tick.deaths:
-                self._end_births(device_id, births)
-            for device in tick.births:
-                self._begin_birth(device, births)
-            alive = {birth.device.device_id: birth for birth in births.values() if birth.alive}
-            batches: list[Batch] = []
-            stored_ms = now_ms()
-            for device_id, samples in by_device(tick.samples):
-                if device_id not in alive:
-                    raise UnbornDeviceError(f"samples of device {device_id!r}, which was not announced")
-                birth = alive[device_id]
-                body = write_samples(samples)
-                state.newest += 1
-                state.waiting_bytes += len(body)
-                self._connection.execute(
-                    "insert into batch (eseq, birth_id, stored_ms, priority, samples, bytes, body) values (?, ?, ?, ?, ?, ?, ?)",
-                    (state.newest, birth.birth_id, stored_ms, priority_of(birth.device, samples), len(samples), len(body), body),
-                )
-                batches.append(Batch(state.epoch, state.newest, birth.birth_id, device_id, samples))
-            state.position = tick.position if tick.position is not None else state.position
-            state.samples_stored += len(tick.samples)
-            state.waiting_batches += len(batches)
-            if state.waiting_bytes > self.max_bytes:
-                excess = state.waiting_bytes - int(self.max_bytes * (1 - EVICT_SHARE))
-                self._drop_least(excess, f"the buffer's limit of {self.max_bytes} bytes", state)
-            elif batches and self._disk_is_scarce():
-                self._drop_least(max(int(state.waiting_bytes * EVICT_SHARE), EVICT_BYTES), DISK_FULL, state)
+        batches: list[Batch] = []
+        try:
+            with self._transaction() as (connection, state):
+                self._make_room_for(connection, sum(len(tick.samples) for tick in ticks), state)
+                for tick in ticks:
+                    batches += self._insert_tick(connection, tick, births, state)
+        except BaseException:
+            self._news = News()  # it holds words that were not stored: forget all, so that what comes is news
+            raise
         self._births = births
         return batches
 
+    def _insert_tick(self, connection: sqlite3.Connection, tick: Tick, births: dict[int, Birth], state: State) -> list[Batch]:
+        for device_id in tick.deaths:
+            end_births(connection, device_id, births, state.newest)
+        for device in tick.births:
+            begin_birth(connection, device, births, state.newest)
+        state.position = tick.position if tick.position is not None else state.position
+        alive = {birth.device.device_id: birth for birth in births.values() if birth.alive}
+        batches = []
+        for device_id, samples in by_device(tick.samples):
+            if device_id not in alive:
+                raise UnbornDeviceError(f"samples of device {device_id!r}, which was not announced")
+            batches.append(self._insert(connection, alive[device_id], samples, state))
+        return batches
+
+    def _insert(self, connection: sqlite3.Connection, birth: Birth, samples: tuple[Sample, ...], state: State) -> Batch:
+        device_id = birth.device.device_id
+        try:
+            body = self._layout(birth).write(samples)
+        except UnknownPointError as error:
+            raise UnbornDeviceError(f"a sample of point {error.args[0]!r}, which device {device_id!r} has not announced") from None
+        state.newest += 1
+        state.waiting_batches += 1
+        state.waiting_bytes += len(body)
+        state.samples_stored += len(samples)
+        connection.execute(
+            "insert into batch (eseq, birth_id, stored_ms, stored_s, priority, samples, body) values (?, ?, ?, ?, ?, ?, ?)",
+            (state.newest, birth.birth_id, now_ms(), state.running_s, self._news.priority(birth, samples), len(samples), body),
+        )
+        return Batch(state.epoch, state.newest, birth.birth_id, device_id, samples)
+
+    def _make_room_for(self, connection: sqlite3.Connection, samples: int, state: State) -> None:
+        """Drop what the file, or the disk, has no room for beside so many samples.
+
+        Before they are stored: a file that does not grow can be written even when others have filled the disk.
+        """
+        needed = samples * SAMPLE_BYTES + min(SPARE_BYTES, self.max_bytes // 8)
+        use = page_use(connection)
+        share = int(use.held * EVICT_SHARE)
+        if use.held + needed > self.max_bytes:
+            make_room(connection, use.held + needed + share - self.max_bytes, f"the buffer's limit of {self.max_bytes} bytes", state)
+        elif use.spare < needed and self._disk.is_scarce():
+            make_room(connection, needed + share - use.spare, DISK_FULL, state)
+
     def _settle(self, watermark: int, at_once: int) -> None:
         """Forget the next `at_once` batches up to the watermark."""
-        with self._transaction() as state:
-            after = self._connection.execute(
+        births = self._births
+        with self._transaction() as (connection, state):
+            after = connection.execute(
                 "select eseq from batch where eseq <= ? order by eseq limit 1 offset ?", (watermark, at_once)
             ).fetchone()
             reached = after[0] - 1 if after else watermark
-            self._forget(0, reached, state)
-            self._connection.execute("delete from tombstone where last <= ?", (reached,))
-            self._connection.execute("delete from birth where alive = 0 and birth_id not in (select birth_id from batch)")
-            births = read_births(self._connection)
+            forget(connection, 0, reached, state)
+            connection.execute("delete from tombstone where epoch = ? and last <= ?", (state.epoch, reached))
             state.acknowledged, state.acknowledged_ms = max(reached, state.acknowledged), now_ms()
-        self._births = births
+            over = forget_births(connection, births, state.acknowledged)
+        if over:
+            self._births = {birth_id: birth for birth_id, birth in births.items() if birth_id not in over}
+            self._layouts = {birth_id: layout for birth_id, layout in self._layouts.items() if birth_id not in over}
+            self._news.forget(over)
 
-    def _begin_birth(self, device: Device, births: dict[int, Birth]) -> None:
-        if any(birth.alive and birth.device == device for birth in births.values()):
-            return
-        self._end_births(device.device_id, births)
-        made = self._connection.execute("insert into birth (definition, alive) values (?, 1)", (write_device(device),))
-        birth_id = made.lastrowid or 0
-        births[birth_id] = Birth(birth_id, device, alive=True)
+    def _layout(self, birth: Birth) -> Layout:
+        if birth.birth_id not in self._layouts:
+            self._layouts[birth.birth_id] = Layout(birth.device)
+        return self._layouts[birth.birth_id]
 
-    def _end_births(self, device_id: str, births: dict[int, Birth]) -> None:
-        for birth in list(births.values()):
-            if birth.alive and birth.device.device_id == device_id:
-                self._connection.execute("update birth set alive = 0 where birth_id = ?", (birth.birth_id,))
-                births[birth.birth_id] = replace(birth, alive=False)
-
-    def _drop_least(self, wanted_bytes: int, reason: str, state: State) -> None:
-        """Drop the least important batches, the oldest first, until `wanted_bytes` are freed."""
-        chosen: list[int] = []
-        for eseq, size in self._connection.execute("select eseq, bytes from batch order by priority, eseq"):
-            if wanted_bytes <= 0:
-                break
-            chosen.append(eseq)
-            wanted_bytes -= size
-        self._drop(sorted(chosen), reason, state)
-
-    def _drop(self, eseqs: Sequence[int], reason: str, state: State) -> int:
-        for first, last in runs(eseqs):
-            state.samples_dropped += self._forget(first, last, state)
-            # Neighbours dropped for one reason share a tombstone: a long outage leaves few of them.
-            row = self._connection.execute("select first from tombstone where last = ? and reason = ?", (first - 1, reason)).fetchone()
-            begin = row[0] if row else first
-            self._connection.execute("insert or replace into tombstone (first, last, reason) values (?, ?, ?)", (begin, last, reason))
-        if eseqs:
-            log.warning("batches dropped", buffer=self.path.name, batches=len(eseqs), reason=reason)
-        return len(eseqs)
-
-    def _forget(self, first: int, last: int, state: State) -> int:
-        """Delete batches by number; returns how many samples they held."""
-        count, size, samples = self._connection.execute(
-            "select count(*), coalesce(sum(bytes), 0), coalesce(sum(samples), 0) from batch where eseq between ? and ?", (first, last)
-        ).fetchone()
-        self._connection.execute("delete from batch where eseq between ? and ?", (first, last))
-        state.waiting_batches -= count
-        state.waiting_bytes -= size
-        return int(samples)
-
-    def _batch(self, eseq: int, birth_id: int, body: str) -> Batch:
-        device_id = self._births[birth_id].device.device_id
-        return Batch(self.epoch, eseq, birth_id, device_id, read_samples(device_id, body))
+    def _batch(self, eseq: int, birth_id: int, body: bytes) -> Batch | None:
+        """The batch, or None when its bytes make no sense."""
+        birth = self._births.get(birth_id)
+        if birth is None:
+            return None
+        try:
+            return Batch(self.epoch, eseq, birth_id, birth.device.device_id, self._layout(birth).read(body))
+        except UnreadableBatchError:
+            return None
 
     def _make_room(self) -> None:
         """The disk is full: give back the reserve, so that the dropping itself can be written, and drop a share of the batches."""
-        self._reserve.unlink(missing_ok=True)
+        self._use_reserve()
+        with self._transaction() as (connection, state):
+            make_room(connection, SPARE_BYTES + int(page_use(connection).held * EVICT_SHARE), DISK_FULL, state)
         self._empty_log()
-        with self._transaction() as state:
-            self._drop_least(max(int(state.waiting_bytes * EVICT_SHARE), EVICT_BYTES), DISK_FULL, state)
+
+    def _use_reserve(self) -> None:
+        self._disk.give_reserve()
         self._empty_log()
 
     def _empty_log(self) -> None:
-        """Give the write-ahead log's space back, if that can be done now."""
+        """Let the write-ahead log be written anew from its beginning, if that can be done now. It keeps its room on the disk."""
         with contextlib.suppress(sqlite3.OperationalError):
-            self._connection.execute("pragma wal_checkpoint(truncate)").fetchone()
-
-    @property
-    def _reserve(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.reserve")
-
-    def _keep_reserve(self) -> None:
-        """Hold some disk space back for the moment when other programs leave none; not when it is scarce already."""
-        with contextlib.suppress(OSError):
-            disk = shutil.disk_usage(self.path.parent)
-            size = min(RESERVE_BYTES, disk.total // 8)
-            if not self._reserve.exists() and disk.free > 4 * size:
-                self._reserve.write_bytes(bytes(size))
-
-    def _disk_is_scarce(self) -> bool:
-        """Whether the file should grow no more: what is left is for the write-ahead log, without which nothing can be dropped."""
-        try:
-            disk = shutil.disk_usage(self.path.parent)
-        except OSError:
-            return False
-        if disk.free > min(RESERVE_BYTES, disk.total // 4):
-            return False
-        spare: int = self._connection.execute("pragma freelist_count").fetchone()[0]
-        return spare < SPARE_PAGES
+            self._open().execute("pragma wal_checkpoint(passive)").fetchone()
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[State]:
+    def _transaction(self) -> Iterator[tuple[sqlite3.Connection, State]]:
         """Write inside; the given counters are stored with it. Nothing is changed, in memory or on disk, when it fails."""
-        state = replace(self._state)
-        with self._answered():
+        state = replace(self._state, running_s=int(time.monotonic() - self._opened))
+        with self._answered() as connection:
             try:
-                self._connection.execute("begin immediate")
-                yield state
-                write_state(self._connection, state)
-                self._connection.execute("commit")
+                connection.execute("begin immediate")
+                yield connection, state
+                write_state(connection, state)
+                connection.execute("commit")
             except BaseException:
                 with contextlib.suppress(sqlite3.Error):
-                    self._connection.execute("rollback")
+                    connection.execute("rollback")
                 raise
         self._state = state
 
     @contextlib.contextmanager
-    def _answered(self) -> Iterator[None]:
+    def _answered(self) -> Iterator[sqlite3.Connection]:
         """Turn an error of the disk into one of ours; a damaged file is replaced before."""
         try:
-            yield
+            yield self._open()
+        except sqlite3.ProgrammingError:
+            raise
         except sqlite3.Error as error:
-            if isinstance(error, sqlite3.ProgrammingError) or damaged(error):
+            if damaged(error):
                 self._replace()
                 raise BufferUnavailableError(f"the buffer {self.path} was damaged and has been replaced") from None
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            code = primary_code(error)
+            if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and self._disk.is_full()):
                 raise BufferFullError(f"the disk of {self.path} is full") from None
             raise BufferUnavailableError(f"the buffer {self.path} cannot be used: {error}") from None
 
+    def _open(self) -> sqlite3.Connection:
+        if self._closed:
+            raise BufferUnavailableError(f"the buffer {self.path} is closed")
+        if self._connection is None:
+            self._replace()
+        assert self._connection is not None  # noqa: S101 - just made
+        return self._connection
+
     def _replace(self) -> None:
-        with contextlib.suppress(sqlite3.Error):
-            self._connection.close()
+        """Go on with a new file; when none can be made now, at the next use."""
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+        self._connection = None
         try:
-            self._connection = replace_file(self.path, self._state, list(self._births.values()))
-            self._state = read_state(self._connection)
-            self._births = read_births(self._connection)
+            made = replace_file(self.path, self._state, list(self._births.values()))
         except (OSError, sqlite3.Error) as error:
             raise BufferUnavailableError(f"the buffer {self.path} was damaged and cannot be replaced: {error}") from None
+        self._connection = made
+        self._state, self._births = read_state(made), read_births(made)
+        self._mourns = has_earlier_tombstones(made, self._state.epoch)
+        self._layouts, self._news = {}, News()
+
+    def _cannot_open(self, error: Exception) -> BufferUnavailableError:
+        return BufferUnavailableError(f"the buffer {self.path} cannot be opened ({error}); choose a folder that can be written in [buffer]")

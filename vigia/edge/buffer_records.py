@@ -8,9 +8,10 @@ from itertools import groupby
 from vigia.edge.samples import Device, Point, Sample
 from vigia.sparkplug.datatypes import DataType
 
-MAX_SAMPLES = 500
+MAX_SAMPLES = 128  # four of such batches fill a page of the file well, whatever their numbers are
 PRIORITY_DATA = 0
-PRIORITY_STATE = 1
+PRIORITY_NEWS = 1
+NEWS = ("state", "event", "alarm")  # kinds of points: from what changes there an up time, or an alarm, follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +41,16 @@ class Tombstone:
 
 @dataclass(frozen=True, slots=True)
 class Birth:
-    """A device as it was from this birth on; `alive` while it is the device's newest and the device has not gone."""
+    """A device as it was from this birth on. `ended` is the newest batch number when the next birth or a death came, None before."""
 
     birth_id: int
     device: Device
-    alive: bool
+    ended: int | None = None
 
-
-def write_samples(samples: Iterable[Sample]) -> str:
-    """The text of a batch's samples; their device is known from the birth."""
-    rows = [(s.point, s.ts, s.value, s.quality) if s.received is None else (s.point, s.ts, s.value, s.quality, s.received) for s in samples]
-    return json.dumps(rows, separators=(",", ":"))
-
-
-def read_samples(device_id: str, body: str) -> tuple[Sample, ...]:
-    """The samples written by `write_samples`."""
-    return tuple(Sample(device_id, *fields) for fields in json.loads(body))
+    @property
+    def alive(self) -> bool:
+        """Whether it is the device's newest birth and the device has not gone."""
+        return self.ended is None
 
 
 def write_device(device: Device) -> str:
@@ -69,18 +64,40 @@ def read_device(definition: str) -> Device:
     return Device(device_id, serial, model, tuple(Point(name, DataType(datatype), *rest) for name, datatype, *rest in points))
 
 
-def priority_of(device: Device, samples: Iterable[Sample]) -> int:
-    """What is dropped last when there is no room: the states of a machine, from which its up time follows."""
-    states = {point.name for point in device.points if point.kind == "state"}
-    return PRIORITY_STATE if any(sample.point in states for sample in samples) else PRIORITY_DATA
-
-
 def by_device(samples: Iterable[Sample]) -> Iterator[tuple[str, tuple[Sample, ...]]]:
     """The samples of a tick as batches: one device each, in their order, none longer than MAX_SAMPLES."""
     for device_id, group in groupby(sorted(samples, key=lambda sample: sample.device), key=lambda sample: sample.device):
         together = tuple(group)
         for start in range(0, len(together), MAX_SAMPLES):
             yield device_id, together[start : start + MAX_SAMPLES]
+
+
+class News:
+    """What was last told of the points whose changes are news."""
+
+    def __init__(self) -> None:
+        self._points: dict[int, frozenset[str]] = {}
+        self._told: dict[tuple[int, str], tuple[object, int]] = {}
+
+    def priority(self, birth: Birth, samples: Iterable[Sample]) -> int:
+        """What is dropped last when there is no room: a batch with news. What only repeats the last word is none."""
+        if birth.birth_id not in self._points:
+            self._points[birth.birth_id] = frozenset(point.name for point in birth.device.points if point.kind in NEWS)
+        points = self._points[birth.birth_id]
+        found = PRIORITY_DATA
+        for sample in samples:
+            if sample.point in points:
+                key, word = (birth.birth_id, sample.point), (sample.value, sample.quality)
+                if self._told.get(key) != word:
+                    self._told[key] = word
+                    found = PRIORITY_NEWS
+        return found
+
+    def forget(self, birth_ids: Iterable[int]) -> None:
+        """These births are no more."""
+        gone = set(birth_ids)
+        self._points = {birth_id: points for birth_id, points in self._points.items() if birth_id not in gone}
+        self._told = {key: word for key, word in self._told.items() if key[0] not in gone}
 
 
 def runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:

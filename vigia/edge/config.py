@@ -90,9 +90,9 @@ class BufferConfig(_Table):
 
     folder: Path = Field(description="Folder for the buffers.")
     max_bytes: int = Field(
-        default=256 * 1024 * 1024, ge=64 * 1024, description="Bytes of samples a node may keep; then the oldest are dropped."
+        default=256 * 1024 * 1024, ge=64 * 1024, description="How large a buffer's file may grow; then the oldest samples are dropped."
     )
-    max_age_h: float = Field(default=720.0, gt=0, description="Hours after which waiting samples are dropped.")
+    max_age_h: float = Field(default=720.0, gt=0, description="Hours of running after which waiting samples are dropped.")
 
 
 class PointRule(_Table):
