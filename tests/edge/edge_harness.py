@@ -179,6 +179,8 @@ class Host:
                 self._serials[topic.device_id] = str(metric.value)
             if topic.message_type is MessageType.NDATA and self._names[metric.alias or 0] == names.TOMBSTONE:
                 self.tombstones.append(json.loads(str(metric.value)))
+                if self.acknowledging:
+                    self.acknowledge(int(str(self.tombstones[-1]["epoch"])))
         if topic.message_type is MessageType.DDATA and topic.device_id is not None:
             self._commit(topic.device_id, payload)
 

@@ -358,3 +358,31 @@ def test_a_damaged_buffer_is_set_aside_and_a_new_epoch_goes_on(gateway: Gateway,
     assert gateway.status.epoch > before.epoch
     assert gateway.status.samples_stored == len(flown(8))
     assert len(list(gateway.buffer.parent.glob("*.damaged-*"))) >= 1
+
+
+def test_what_is_lost_with_a_damaged_buffer_is_said(gateway: Gateway, host: Host) -> None:
+    fly(gateway)
+    host.acknowledging = False
+    gateway.start()
+    gateway.clock(5)
+    expect(host, flown(5))
+    gateway.stop()
+    before = gateway.status
+    data = bytearray(gateway.buffer.read_bytes())
+    data[-4096:] = b"\xff" * 4096
+    gateway.buffer.write_bytes(data)
+    gateway.start()
+    gateway.clock(6)
+    wait_for(lambda: [(one["epoch"], one["from"], one["to"]) for one in host.tombstones][:1] == [(before.epoch, 1, 10)])
+    assert str(host.tombstones[0]["reason"]).startswith("the buffer was damaged; set aside as air.bcn.sqlite.damaged-")
+    host.acknowledging = True
+    wait_for(lambda: tombstones(gateway) == [])
+    assert gateway.status.epoch > before.epoch
+
+
+def tombstones(gateway: Gateway) -> list[object]:
+    connection = sqlite3.connect(gateway.buffer)
+    try:
+        return connection.execute("select * from tombstone").fetchall()
+    finally:
+        connection.close()

@@ -117,7 +117,10 @@ class EdgeNode:
             await self._mail.settle_wanted.wait()
             self._mail.settle_wanted.clear()
             try:
-                await asyncio.to_thread(self._buffer.settle, self._mail.watermark)
+                await asyncio.to_thread(self._buffer.settle, self._mail.watermark, self._mail.epoch)
+                while self._mail.earlier:
+                    epoch, watermark = self._mail.earlier.popitem()
+                    await asyncio.to_thread(self._buffer.settle, watermark, epoch)
             except BufferUnavailableError as error:
                 self._log.warning("acknowledged batches are kept for now", why=str(error))
                 self._mail.settle_wanted.set()

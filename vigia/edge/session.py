@@ -48,6 +48,7 @@ class Mail:
     outbox: Outbox
     watermark: int = 0
     epoch: int = 0
+    earlier: dict[int, int] = field(default_factory=dict)  # the host's word in epochs gone by
     anew: bool = False
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     settle_wanted: asyncio.Event = field(default_factory=asyncio.Event)
@@ -137,6 +138,9 @@ class Session:
             return
         epoch, watermark = command.acknowledged
         if epoch != self._mail.epoch or epoch != self._buffer.epoch or not self.was_born:
+            if epoch < self._mail.epoch:
+                self._mail.earlier[epoch] = watermark
+                self._mail.settle_wanted.set()
             return
         if watermark > self._buffer.newest:
             self._log.error(
@@ -181,6 +185,7 @@ class Session:
             raise HostOfflineError
         if self._mail.epoch != self._buffer.epoch:
             self._log.warning("new epoch", epoch=self._buffer.epoch)
+            self._tombstones_due = True
             self._begin()
         now = time.monotonic()
         if self._rebirth_wanted:
@@ -318,7 +323,7 @@ class Session:
         if now >= self._newest_told_at + self._config.heartbeat_s:
             self._newest_told_at = now
             # All was sent, yet something is missing at the host: perhaps it does not know what was dropped.
-            self._tombstones_due = self._outbox.idle and self._mail.watermark < self._buffer.newest
+            self._tombstones_due = self._outbox.idle and (self._mail.watermark < self._buffer.newest or self._buffer.mourns)
             self._publish(self._topic(MessageType.NDATA), self._messages.heartbeat(self._buffer.newest, now_ms()))
 
     def _publish(self, topic: str, payload: Payload) -> None:
