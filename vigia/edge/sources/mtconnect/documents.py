@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from vigia.edge import EdgeError
+from vigia.edge.sources.clock import is_plausible
 
 MAX_ELEMENTS = 500_000
 OUT_OF_RANGE = "OUT_OF_RANGE"
@@ -148,9 +149,10 @@ def _milliseconds(text: str) -> int | None:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
-        return round(moment.timestamp() * 1000)
+        ts = round(moment.timestamp() * 1000)
     except (ValueError, OverflowError):
         return None
+    return ts if is_plausible(ts) else None
 
 
 def _local(name: str) -> str:

@@ -8,12 +8,11 @@ import structlog
 from vigia.edge.samples import Sample, Value
 from vigia.edge.sources.mtconnect.documents import Observation
 from vigia.edge.sources.mtconnect.model import Item, Model
-from vigia.sparkplug.names import QUALITY_BAD, QUALITY_GOOD
+from vigia.sparkplug.names import QUALITY_BAD, QUALITY_GOOD, QUALITY_UNCERTAIN
 
 log = structlog.get_logger()
 
 UNAVAILABLE = "UNAVAILABLE"
-QUALITY_UNCERTAIN = 64
 _LEVELS = ("Normal", "Warning", "Fault")
 
 
