@@ -45,6 +45,7 @@ SOURCES: Mapping[str, str] = {
     "modbus": "vigia.edge.sources.modbus.source:ModbusSource",
     "opcua": "vigia.edge.sources.opcua.source:OpcUaSource",
     "mtconnect": "vigia.edge.sources.mtconnect.source:MTConnectSource",
+    "files": "vigia.edge.sources.files.source:FilesSource",
 }
 """Module and class of each source, by the `type` of its table."""
 

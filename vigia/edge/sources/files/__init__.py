@@ -1,0 +1,1 @@
+"""Reads machines that write files."""
