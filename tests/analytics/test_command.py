@@ -78,9 +78,10 @@ def test_units_that_are_none_are_refused(text: str) -> None:
 def test_the_benchmark_prints_one_json_object(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from vigia.analytics.evaluate import turbofan  # noqa: PLC0415 - patched where the command finds it
 
-    figures = turbofan.CmapssResult("FD001", 1, 1, *[0.5] * 2, False, *[0.5] * 13)  # noqa: FBT003
-    monkeypatch.setattr(turbofan, "evaluate", lambda *_, **__: figures)
-    found = CliRunner().invoke(app, ["evaluate", "cmapss", "--data", str(tmp_path), "--json"])
-    assert json.loads(found.output)["rmse_capped"] == 0.5
-    assert found.output.count("\n") == 1
+    figures = turbofan.Figures(*[0.5] * 12)
+    found = turbofan.CmapssResult(*[0.5] * 12, "FD001", 1, 1, 30.0, 125.0, 0.5, 0.5, "with_age", figures, figures)
+    monkeypatch.setattr(turbofan, "evaluate", lambda *_, **__: (found, None))
+    said = CliRunner().invoke(app, ["evaluate", "cmapss", "--data", str(tmp_path), "--json"])
+    assert json.loads(said.output)["rmse_capped"] == 0.5
+    assert said.output.count("\n") == 1
     assert "rmse_capped" in CliRunner().invoke(app, ["evaluate", "cmapss", "--data", str(tmp_path)]).output

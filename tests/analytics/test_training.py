@@ -65,7 +65,12 @@ def test_the_benchmark_reports_every_figure(small_file: Path, tmp_path: Path) ->
     with gzip.open(tmp_path / "test_FD009.txt.gz", "wt") as test:
         test.writelines(" ".join(line) + "\n" for line in lines if int(line[0]) <= 3 and int(line[1]) <= 100)
     (tmp_path / "RUL_FD009.txt").write_text("91\n180\n78\n")
-    found = turbofan.evaluate(tmp_path, "FD009")
+    found, predicted = turbofan.evaluate(tmp_path, "FD009")
+    chosen = {"with_age": found.with_age, "without_age": found.without_age}[found.chosen]
+    assert found.rmse_capped == chosen.rmse_capped
+    assert chosen.out_of_fold_rmse == min(found.with_age.out_of_fold_rmse, found.without_age.out_of_fold_rmse)
+    assert predicted.true.tolist() == [91, 125, 78]
+    assert (predicted.low <= predicted.high).all()
     assert (found.train_units, found.test_units) == (6, 3)
     assert 0 < found.rmse_capped < found.rmse_raw
     assert 0 <= found.coverage90 <= 1

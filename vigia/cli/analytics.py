@@ -91,13 +91,18 @@ def cmapss(
     data: Annotated[Path, typer.Option(help="Folder with train_, test_ and RUL_ files, plain or gzip.")],
     subset: Annotated[str, typer.Option(help="Which data set: FD001, FD002 ...")] = "FD001",
     horizon: Horizon = 30.0,
-    with_age: Annotated[bool, typer.Option("--with-age", help="Let the model see the cycles flown; the service's model does not.")] = False,
+    plots: Plots = None,
     as_json: AsJson = False,
 ) -> None:
     """NASA C-MAPSS: train on train_, report on the last cycle of each unit of test_; nothing is chosen on the test files."""
     from vigia.analytics.evaluate.turbofan import evaluate as measure
 
-    _tell(measure(data, subset, horizon, with_age=with_age), as_json=as_json)
+    found, predicted = measure(data, subset, horizon)
+    if plots is not None:
+        from vigia.analytics.evaluate.plots import lives
+
+        lives(plots / f"{subset}.png", subset, predicted.true, (predicted.low, predicted.expected, predicted.high))
+    _tell(found, as_json=as_json)
 
 
 @evaluate_app.command()

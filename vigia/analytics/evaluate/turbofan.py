@@ -6,7 +6,7 @@ cycle, compare with `RUL_<subset>`. Nothing is chosen on the test files.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -34,17 +34,11 @@ def options(horizon: float, levels: tuple[float, ...] = (0.1, 0.5, 0.9), *, with
 
 
 @dataclass(frozen=True)
-class CmapssResult:
+class Figures:
     """Figures on the test units, at their last cycle unless said. Lives in flight cycles; `d` is predicted less true."""
 
-    subset: str
-    train_units: int
-    test_units: int
-    horizon: float
-    life_cap: float
-    with_age: bool
     rmse_capped: float
-    """of the median, true lives capped at `life_cap`"""
+    """of the expected life, true lives capped at `life_cap`"""
     rmse_raw: float
     """true lives as they are"""
     score_capped: float
@@ -59,60 +53,121 @@ class CmapssResult:
     """of the probability to fail within the horizon, over the test units' last cycles"""
     brier_all_rows: float
     """over all rows of the test units"""
-    base_rate_brier: float
-    """what saying the test units' own base rate would get, over the last cycles"""
-    constant_rmse: float
-    """rmse_capped of always saying the training rows' mean"""
+    out_of_fold_rmse: float
+    """of the median over all rows of training units that the predicting trees had not seen"""
     train_s: float
     predict_rows_per_s: float
     """features known, without explanations"""
 
 
-def evaluate(folder: Path, subset: str, horizon: float = 30.0, *, with_age: bool = False) -> CmapssResult:
+@dataclass(frozen=True)
+class CmapssResult(Figures):
+    """The figures of the model that was the better one on unseen training units, then those of both.
+
+    One has engine age as a feature, one has not, as the service's: here all engines start new, which a fleet's do not.
+    """
+
+    subset: str
+    train_units: int
+    test_units: int
+    horizon: float
+    life_cap: float
+    base_rate_brier: float
+    """what saying the test units' own base rate would get, over the last cycles"""
+    constant_rmse: float
+    """rmse_capped of always saying the training rows' mean"""
+    chosen: str
+    """"with_age" or "without_age" """
+    with_age: Figures
+    without_age: Figures
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """True and predicted lives of the test units at their last cycle, by unit, from the chosen model."""
+
+    true: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Data:
+    learned: list[History]
+    tests: list[cmapss.Run]
+    truth: NDArray[np.float64]
+
+
+def evaluate(folder: Path, subset: str, horizon: float = 30.0) -> tuple[CmapssResult, Predicted]:
     """Train on `train_<subset>` and report on `test_<subset>` in `folder`. Raises CmapssError."""
+    data = _read(folder, subset)
+    found = {"without_age": _figures(data, horizon, with_age=False), "with_age": _figures(data, horizon, with_age=True)}
+    chosen = min(found, key=lambda name: found[name][0].out_of_fold_rmse)
+    figures, model, at_last = found[chosen]
+    capped = np.minimum(data.truth, model.life_cap)
+    mean_life = float(np.concatenate([np.minimum(history.remaining, model.life_cap) for history in data.learned]).mean())
+    fails = data.truth <= horizon
+    result = CmapssResult(
+        **asdict(figures),
+        subset=subset,
+        train_units=len(data.learned),
+        test_units=len(data.tests),
+        horizon=horizon,
+        life_cap=model.life_cap,
+        base_rate_brier=float(np.mean(np.square(fails.mean() - fails))),
+        constant_rmse=_rmse(np.full(len(capped), mean_life), capped),
+        chosen=chosen,
+        with_age=found["with_age"][0],
+        without_age=found["without_age"][0],
+    )
+    return result, Predicted(capped, at_last.expected, at_last.quantiles[0.05], at_last.quantiles[0.95])
+
+
+def _read(folder: Path, subset: str) -> _Data:
     learned = histories(cmapss.read_runs(cmapss.find(folder, f"train_{subset}.txt")))
     tests = cmapss.read_runs(cmapss.find(folder, f"test_{subset}.txt"))
     truth = cmapss.read_remaining(cmapss.find(folder, f"RUL_{subset}.txt"))
     if len(truth) != len(tests):
         message = f"RUL_{subset} has {len(truth)} lines for the {len(tests)} units of test_{subset}; the files do not belong together."
         raise cmapss.CmapssError(message)
+    return _Data(learned, tests, truth)
+
+
+def _figures(data: _Data, horizon: float, *, with_age: bool) -> tuple[Figures, Prognosis, Forecast]:
     started = time.perf_counter()
-    model = train(learned, options(horizon, LEVELS, with_age=with_age))
+    model = train(data.learned, options(horizon, LEVELS, with_age=with_age))
     train_s = time.perf_counter() - started
     rows = np.vstack(
         features.of_histories(
-            model.spec, [np.hstack((run.settings, run.sensors)) for run in tests], [run.cycles.astype(float) for run in tests]
+            model.spec, [np.hstack((run.settings, run.sensors)) for run in data.tests], [run.cycles.astype(float) for run in data.tests]
         )
     )
-    last = np.cumsum([len(run.cycles) for run in tests]) - 1
-    remaining = np.concatenate([run.remaining(int(left)) for run, left in zip(tests, truth, strict=True)])
+    last = np.cumsum([len(run.cycles) for run in data.tests]) - 1
+    remaining = np.concatenate([run.remaining(int(left)) for run, left in zip(data.tests, data.truth, strict=True)])
     everything = model.forecast(rows)
     at_last = Forecast(
-        everything.probability[last], {level: life[last] for level, life in everything.quantiles.items()}, everything.health[last]
+        everything.probability[last],
+        {level: life[last] for level, life in everything.quantiles.items()},
+        everything.expected[last],
+        everything.health[last],
     )
-    mean_life = float(np.concatenate([np.minimum(history.remaining, model.life_cap) for history in learned]).mean())
-    fails, capped = truth <= horizon, np.minimum(truth, model.life_cap)
-    return CmapssResult(
-        subset=subset,
-        train_units=len(learned),
-        test_units=len(tests),
-        horizon=horizon,
-        life_cap=model.life_cap,
-        with_age=with_age,
-        rmse_capped=_rmse(at_last.p50, capped),
-        rmse_raw=_rmse(at_last.p50, truth),
-        score_capped=phm08_score(at_last.p50, capped),
-        score_raw=phm08_score(at_last.p50, truth),
+    fails, capped = data.truth <= horizon, np.minimum(data.truth, model.life_cap)
+    figures = Figures(
+        rmse_capped=_rmse(at_last.expected, capped),
+        rmse_raw=_rmse(at_last.expected, data.truth),
+        score_capped=phm08_score(at_last.expected, capped),
+        score_raw=phm08_score(at_last.expected, data.truth),
         coverage80=float(np.mean((at_last.p10 <= capped) & (capped <= at_last.p90))),
         coverage90=float(np.mean((at_last.quantiles[0.05] <= capped) & (capped <= at_last.quantiles[0.95]))),
         width90=float(np.mean(at_last.quantiles[0.95] - at_last.quantiles[0.05])),
         brier=float(np.mean(np.square(at_last.probability - fails))),
         brier_all_rows=float(np.mean(np.square(everything.probability - (remaining <= horizon)))),
-        base_rate_brier=float(np.mean(np.square(fails.mean() - fails))),
-        constant_rmse=_rmse(np.full(len(capped), mean_life), capped),
+        out_of_fold_rmse=float(model.metrics["out_of_fold"]["rmse_capped"]),
         train_s=train_s,
         predict_rows_per_s=_rows_per_s(model, rows),
     )
+    return figures, model, at_last
 
 
 def phm08_score(predicted: NDArray[np.float64], true: NDArray[np.float64]) -> float:

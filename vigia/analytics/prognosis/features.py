@@ -14,14 +14,15 @@ from vigia.analytics.prognosis.conditions import Conditions
 
 BASELINE_CYCLES = 25
 """A machine's first cycles are its own healthy baseline."""
-FAST = 0.12
-SLOW = 0.04
-"""Weights of the newest reading in the two exponential averages (about 8 and 25 cycles)."""
+QUICK, FAST, SLOW, SLOWEST = 0.3, 0.12, 0.05, 0.02
+"""Weights of the newest reading in the exponential averages (about 3, 8, 20 and 50 cycles)."""
 WINDOW = 60
 SHORT_WINDOW = 20
 """Cycles over which the two slopes are fitted."""
-PER_SENSOR = ("fast", "slow", "level", "slope", "slope_short")
-"""Difference of the two averages to the machine's own baseline, the fast average itself, the two slopes."""
+LEVELS = ("level_quick", "level", "level_slow")
+PER_SENSOR = (*LEVELS, "fast", "slow", "recent", "trend", "slope", "slope_short")
+"""Three averages; the difference of the fast and the slow one to the machine's own baseline; of the quick one to the slow one and of the
+fast one to the slowest; the two slopes. All are linear in the readings."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,10 @@ class _State:
     last: NDArray[np.float64]
     """last value of each setting and sensor, in its unit; NaN: none yet"""
     baseline: NDArray[np.float64]
+    quick: NDArray[np.float64]
     fast: NDArray[np.float64]
     slow: NDArray[np.float64]
+    slowest: NDArray[np.float64]
     recent: NDArray[np.float64]
     """float64[window, machines, sensors], a ring"""
     condition: NDArray[np.int64]
@@ -116,8 +119,10 @@ class FeatureBank:
             seen=np.zeros(rows, np.int64),
             last=np.full((rows, len(self.spec.settings) + len(self.spec.sensors)), np.nan),
             baseline=np.zeros((rows, sensors)),
+            quick=np.zeros((rows, sensors)),
             fast=np.zeros((rows, sensors)),
             slow=np.zeros((rows, sensors)),
+            slowest=np.zeros((rows, sensors)),
             recent=np.zeros((WINDOW, rows, sensors)),
             condition=np.zeros(rows, np.int64),
         )
@@ -161,12 +166,12 @@ class FeatureBank:
         count = seen[:, None]
         settling = np.minimum(count, BASELINE_CYCLES)
         state.baseline[rows] += np.where(count <= BASELINE_CYCLES, (z - state.baseline[rows]) / settling, 0.0)
-        state.fast[rows] += (z - state.fast[rows]) * np.maximum(FAST, 1 / count)
-        state.slow[rows] += (z - state.slow[rows]) * np.maximum(SLOW, 1 / count)
+        for average, weight in ((state.quick, QUICK), (state.fast, FAST), (state.slow, SLOW), (state.slowest, SLOWEST)):
+            average[rows] += (z - average[rows]) * np.maximum(weight, 1 / count)
         state.recent[seen % WINDOW, rows] = z
         slope, slope_short = self._slopes(rows, seen)
-        baseline, fast = state.baseline[rows], state.fast[rows]
-        columns = [fast - baseline, state.slow[rows] - baseline, fast, slope, slope_short]
+        baseline, quick, fast, slow = state.baseline[rows], state.quick[rows], state.fast[rows], state.slow[rows]
+        columns = [quick, fast, slow, fast - baseline, slow - baseline, quick - slow, fast - state.slowest[rows], slope, slope_short]
         if self.spec.with_age:
             columns.append((seen.astype(np.float64) if ages is None else ages)[:, None])
         return np.concatenate(columns, axis=1)
@@ -175,8 +180,7 @@ class FeatureBank:
         """`features`, just returned for `rows`, with what is needed to explain them later."""
         state, conditions, sensors = self._state, self.spec.conditions, len(self._varying)
         healthy = np.zeros_like(features)
-        level = PER_SENSOR.index("level") * sensors
-        healthy[:, level : level + sensors] = state.baseline[rows]
+        healthy[:, : len(LEVELS) * sensors] = np.tile(state.baseline[rows], len(LEVELS))
         healthy[:, len(PER_SENSOR) * sensors :] = features[:, len(PER_SENSOR) * sensors :]
         mean = conditions.mean[state.condition[rows]][:, self._varying]
         deviation = conditions.deviation[state.condition[rows]][:, self._varying]

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigia.analytics.prognosis import explain
-from vigia.analytics.prognosis.boosting import Boosters
+from vigia.analytics.prognosis.boosting import Boosters, Expectation
 from vigia.analytics.prognosis.calibration import ProbabilityCalibration, QuantileCorrection
 from vigia.analytics.prognosis.decision import Decision
 from vigia.analytics.prognosis.errors import ModelFileError
 from vigia.analytics.prognosis.explain import Contribution
 from vigia.analytics.prognosis.features import PER_SENSOR, FeatureBank, FeatureSpec, Observed
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the stored classes change: an older file is refused with a sentence instead of failing inside."""
 REPORTED = 5
 EXPLAIN_PROBABILITY = 0.05
@@ -31,6 +31,8 @@ class Forecast:
 
     probability: NDArray[np.float64]
     quantiles: Mapping[float, NDArray[np.float64]]
+    expected: NDArray[np.float64]
+    """mean remaining life, capped"""
     health: NDArray[np.float64]
     """0-100, of this cycle alone; `lowest_health` makes it monotone"""
 
@@ -57,6 +59,7 @@ class Prognosis:
     failure_mode: str
     spec: FeatureSpec
     boosters: Boosters
+    expectation: Expectation
     calibration: ProbabilityCalibration
     corrections: Mapping[float, QuantileCorrection]
     horizon: float
@@ -78,7 +81,8 @@ class Prognosis:
         ordered = np.clip(np.sort(corrected, axis=0), 0.0, self.life_cap)
         quantiles = dict(zip(sorted(raw), ordered, strict=True))
         health = 100.0 * np.clip(quantiles[0.5] / self.healthy_life, 0.0, 1.0)
-        return Forecast(self.calibration(self.boosters.probability(features)), quantiles, health)
+        expected = np.clip(self.expectation.life(features), 0.0, self.life_cap)
+        return Forecast(self.calibration(self.boosters.probability(features)), quantiles, expected, health)
 
     def reasons(self, seen: Observed, forecast: Forecast) -> list[list[Contribution]]:
         """Why, for each row: its largest contributions, or none where nothing points to a failure."""

@@ -114,6 +114,10 @@ def _fit(histories: Sequence[History], options: TrainingOptions) -> tuple[Featur
     return spec, boosting.fit(_features(spec, histories), rows.fails, rows.capped, boosting.Wanted(options.levels, options.trees))
 
 
+def _expectation(histories: Sequence[History], options: TrainingOptions) -> boosting.Expectation:
+    return boosting.Expectation.fit(_features(_spec(histories, options), histories), _rows(histories, options).capped, options.trees)
+
+
 def _out_of_fold(histories: Sequence[History], options: TrainingOptions, workers: Executor) -> _Unseen:
     """Train once a fold, in parallel, and predict the machines left out."""
     fold_of = folds(len(histories))
@@ -138,9 +142,9 @@ def train(histories: Sequence[History], options: TrainingOptions) -> Prognosis:
         raise TrainingDataError
     started = time.perf_counter()
     with ThreadPoolExecutor(os.cpu_count()) as workers:
-        whole = workers.submit(_fit, histories, options)
+        whole, mean = workers.submit(_fit, histories, options), workers.submit(_expectation, histories, options)
         unseen = _out_of_fold(histories, options, workers)
-        spec, trees = whole.result()
+        (spec, trees), expectation = whole.result(), mean.result()
     rows = _rows(histories, options)
     judged = _judge(rows, unseen, options)
     ends = np.cumsum([len(history.remaining) for history in histories])[:-1]
@@ -163,6 +167,7 @@ def train(histories: Sequence[History], options: TrainingOptions) -> Prognosis:
         failure_mode=options.failure_mode,
         spec=spec,
         boosters=trees,
+        expectation=expectation,
         calibration=judged.calibration,
         corrections=judged.corrections,
         horizon=options.horizon,
@@ -196,7 +201,9 @@ def _judge(rows: _Rows, unseen: _Unseen, options: TrainingOptions) -> _Judged:
     quantiles = dict(zip(sorted(corrections), ordered, strict=True))
     far = rows.remaining >= options.life_cap
     healthy_life = float(np.quantile(quantiles[0.5][far], HEALTHY_QUANTILE)) if far.any() else options.life_cap
-    return _Judged(calibration, corrections, healthy_life, Forecast(calibration(unseen.probability), quantiles, np.zeros(0)))
+    return _Judged(
+        calibration, corrections, healthy_life, Forecast(calibration(unseen.probability), quantiles, quantiles[0.5], np.zeros(0))
+    )
 
 
 def figures(forecast: Forecast, remaining: NDArray[np.float64], horizon: float, cap: float) -> dict[str, float]:
