@@ -114,7 +114,8 @@ class Agent:
         assert task is not None
         self._talks.add(task)
         try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            # Cancelled when the agent stops: that is no error of the talk's.
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 head = await reader.readuntil(b"\r\n\r\n")
                 await self._answer(head.split()[1].decode(), writer)
                 await writer.drain()

@@ -108,8 +108,8 @@ async def test_it_tells_the_newest_and_then_what_comes() -> None:
         async with entered(source(agent)) as stream:
             first = await anext(stream)
             assert [(device.device_id, device.serial) for device in first.births] == [("mill", "u-1")]
-            newest = await anext(stream)
-            assert sorted(rows([newest])) == sorted(truth(agent, list(known)))
+            assert first.standing == ()
+            assert sorted(rows([first])) == sorted(truth(agent, list(known)))
             fresh = [agent.observe("exec", "ACTIVE"), agent.observe("speed", "3000"), agent.observe("load", "UNAVAILABLE")]
             got = await until_told(stream, fresh[-1])
     assert rows(got) == truth(agent, fresh)
@@ -118,7 +118,7 @@ async def test_it_tells_the_newest_and_then_what_comes() -> None:
 
 async def test_only_what_is_fresh_tells_when_it_was_received() -> None:
     async with Agent() as agent, entered(source(agent, interval_s=0.02)) as stream:
-        got = [await anext(stream), await anext(stream)]
+        got = [await anext(stream)]
         pending = asyncio.ensure_future(anext(stream))
         await agent.streaming.wait()
         agent.observe("load", "1")
@@ -139,6 +139,11 @@ async def test_after_a_restart_of_ours_exactly_what_was_missed_is_told() -> None
             got += await until_told(stream, fresh)
     assert births(got) == 1
     assert rows(got) == truth(agent, [*missed, fresh])
+    # What was told before our restart and stood then is repeated by the birth.
+    standing = {one.point: (one.ts, one.value) for one in got[0].standing}
+    assert standing["load"] == (missed[0].ts - 10, 1.0)
+    assert standing["speed"][1] is None
+    assert standing["logic"][1] is None
 
 
 async def test_stopped_anywhere_any_number_of_times_it_tells_all_once() -> None:
@@ -260,6 +265,9 @@ async def test_a_fault_that_was_active_before_our_restart_still_is() -> None:
         async with entered(source(agent, position)) as stream:
             got = await until_told(stream, agent.observe("load", "2"))
     assert conditions(got) == ["Fault", "Fault", "Normal"]
+    assert [(one.point, one.value) for one in got[0].standing if one.point.startswith("logic")] == [
+        ("logic", "Fault"), ("logic/native_code", "A"),
+    ]  # fmt: skip
     assert any(path.startswith("/current?at=") for path in agent.asked)
 
 

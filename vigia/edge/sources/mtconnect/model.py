@@ -47,11 +47,6 @@ class Model:
     left_out: tuple[str, ...]
     known: frozenset[str]
 
-    @property
-    def has_conditions(self) -> bool:
-        """Whether an observation may depend on those before it."""
-        return any(item.shape == "condition" for item in self.items.values())
-
 
 def model_of(root: Element, config: MTConnectConfig) -> Model:
     """The model that the probe `root` describes, as `config` names it. Raises DocumentError."""

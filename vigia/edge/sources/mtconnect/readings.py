@@ -1,7 +1,7 @@
 """What observations say about the points of a model."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import structlog
 
@@ -35,13 +35,14 @@ class Readings:
                 quality = QUALITY_BAD if value is None else QUALITY_UNCERTAIN if observation.ts is None else QUALITY_GOOD
                 yield Sample(item.device_id, point, at, value, quality, received)
 
-    def recall(self, observations: Iterable[Observation]) -> None:
-        """Take the conditions as they are in an answer to current, which has all that are active."""
-        conditions = [one for one in observations if (item := self._model.items.get(one.item)) is not None and item.shape == "condition"]
-        for observation in conditions:
-            self._active.pop(observation.item, None)
-        for observation in conditions:
-            self._active[observation.item] = _after(self._active.get(observation.item, {}), observation)
+    def recall(self, observations: Sequence[Observation], now: int, before: int) -> tuple[Sample, ...]:
+        """Take things to be as an answer to current says; the newest sample of each point, of the numbers `before` this one."""
+        self._active.clear()
+        stored = [observation for observation in observations if observation.sequence < before]
+        standing = {(one.device, one.point): one for one in self.samples(stored, now, None)}
+        for _ in self.samples([observation for observation in observations if observation.sequence >= before], now, None):
+            """Only the faults that are active matter of these."""
+        return tuple(standing.values())
 
     def _values(self, observation: Observation, item: Item, ts: int) -> Iterator[tuple[str, int, Value | None]]:
         text = observation.text

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -11,7 +12,7 @@ import structlog
 from pydantic import BaseModel
 
 from vigia.edge.buffer_file import now_ms
-from vigia.edge.samples import Tick
+from vigia.edge.samples import Sample, Tick
 from vigia.edge.sources import SourceUnavailableError
 from vigia.edge.sources.mtconnect.agent import Agent, OutOfRangeError
 from vigia.edge.sources.mtconnect.config import MTConnectConfig
@@ -72,7 +73,6 @@ class MTConnectSource:
 
     async def __aiter__(self) -> AsyncIterator[Tick]:
         while True:
-            yield Tick(births=self._model.devices)
             try:
                 async with contextlib.aclosing(self._follow(Readings(self._model))) as ticks:
                     async for tick in ticks:
@@ -97,14 +97,17 @@ class MTConnectSource:
             self._log.warning("data sets and tables are left out", items=", ".join(self._model.left_out)[:200])
 
     async def _follow(self, readings: Readings) -> AsyncGenerator[Tick, None]:
-        """What the agent says from the position on. Raises _RestartedError, _StrangersError."""
+        """Births, and what the agent says from the position on. Raises _RestartedError, _StrangersError."""
+        births = self._model.devices
         fruitless = 0
         while fruitless < MOST_FRUITLESS:
             fruitless += 1
             now = await self._agent.current()
             self._check(now)
-            if told := await self._take_up(now, readings):
-                yield self._tick(told, readings, received=None)
+            told, standing = await self._take_up(now, readings)
+            if births or told:
+                yield replace(self._tick(told, readings, received=None), births=births, standing=standing if births else ())
+            births = ()
             with contextlib.suppress(OutOfRangeError):
                 async with contextlib.aclosing(self._documents()) as documents:
                     async for streams, received in documents:
@@ -118,28 +121,26 @@ class MTConnectSource:
                             yield self._tick(fresh, readings, received)
         raise SourceUnavailableError(f"{self._config.url}: the agent refuses numbers that its buffer should have; lower count")
 
-    async def _take_up(self, now: Streams, readings: Readings) -> Sequence[Observation]:
-        """Find out where to go on and set `_next` so; what of the newest observations has to be told because of it."""
-        header = now.header
-        if self._instance != header.instance or self._next > header.next:
+    async def _take_up(self, now: Streams, readings: Readings) -> tuple[Sequence[Observation], tuple[Sample, ...]]:
+        """Find out where to go on and set `_next` so; what has to be told because of it, and what was told earlier and still stands."""
+        header, stored = now.header, self._next
+        if self._instance != header.instance or stored > header.next:
             self._instance, self._next = header.instance, header.next
-            return now.observations
-        if self._next >= header.first:
-            await self._recall(now, readings)
-            return ()
-        lost_from, self._next = self._next, header.next if self._chasing else header.first
-        self._log.error("readings lost: they left the agent's buffer before they were read", first=lost_from, last=self._next - 1)
-        self._chasing = True
-        await self._recall(now, readings)
-        return [one for one in now.observations if lost_from <= one.sequence < self._next]
+            return now.observations, ()
+        if stored < header.first:
+            self._next = header.next if self._chasing else header.first
+            self._chasing = True
+            self._log.error("readings lost: they left the agent's buffer before they were read", first=stored, last=self._next - 1)
+        lost = [one for one in now.observations if stored <= one.sequence < self._next]
+        return lost, readings.recall((await self._then(now)).observations, now_ms(), stored)
 
-    async def _recall(self, now: Streams, readings: Readings) -> None:
-        """Let `readings` know which faults were active at the position."""
-        last = now.header.next - 1
-        if self._model.has_conditions and now.header.first <= last:
+    async def _then(self, now: Streams) -> Streams:
+        """How things were before the position, or at it when all before it has left the buffer: the answer to current, as of there."""
+        first, last = now.header.first, now.header.next - 1
+        if first <= last:
             with contextlib.suppress(OutOfRangeError):
-                now = await self._agent.current(at=min(self._next, last))
-        readings.recall(now.observations)
+                return await self._agent.current(at=min(max(first, self._next - 1), last))
+        return now
 
     async def _documents(self) -> AsyncGenerator[tuple[Streams, int | None], None]:
         """Documents from the position on, each with the time of its arrival when what it says is fresh. Raises OutOfRangeError."""
