@@ -68,7 +68,7 @@ def measure(bench: IngestBench) -> dict[str, object]:
     before = machine()
     if bench.broker is not None:
         BrokerConfig.from_url(bench.broker, *bench.certificates)  # says what is wrong before anything starts
-    with _temporary_home(bench.home) as home, contextlib.ExitStack() as exits:
+    with temporary_home(bench.home) as home, contextlib.ExitStack() as exits:
         broker, name, pid = bench.broker, "the broker given", None
         if broker is None:
             running = exits.enter_context(running_broker(home / "broker"))
@@ -92,7 +92,7 @@ def measure(bench: IngestBench) -> dict[str, object]:
 
 
 @contextlib.contextmanager
-def _temporary_home(home: Path) -> Iterator[Path]:
+def temporary_home(home: Path) -> Iterator[Path]:
     """A folder on the disk that really is used."""
     try:
         home.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""`vigia bench`: figures of this machine, each with its ratio to a bare way in the same run."""
+"""`vigia bench`: figures of this machine, of ingest with their ratio to a bare way in the same run."""
 
 import json
 import signal
@@ -88,16 +88,33 @@ def query(
     _show(measure(QueryBench(settings.home, settings.dsn, rows, repetitions)), as_json=as_json)
 
 
+@app.command()
+def edge(
+    rate: Annotated[float, typer.Option(min=100, max=100_000, help="Samples a second.")] = 5_000.0,
+    seconds: Annotated[float, typer.Option(min=1, help="For so long.")] = 20.0,
+    seed: Seed = 1,
+    home: Home = None,
+    broker: Broker = None,
+    as_json: AsJson = False,
+) -> None:
+    """The gateway's processor time, memory, delay and disk, with recorded engines; a minute. Exits with 1 when a sample is missing."""
+    found = _edge(rate, seconds, seed, Where(home, None, broker))
+    _show(found, as_json=as_json)
+    _judge(found)
+
+
 @app.command("all")
 def every(rows: Rows = ROWS, seed: Seed = 1, home: Home = None, dsn: Dsn = None, broker: Broker = None, as_json: AsJson = False) -> None:
-    """Decoding and ingest, one after the other, with their usual load."""
+    """Decoding, ingest and the gateway, one after the other, with their usual load."""
     from vigia.bench.decode import measure
     from vigia.bench.load import Load
 
     decoded = measure(seed)
     found = _ingest(Load(rows, seed=seed), Extent(), Where(home, dsn, broker))
-    _show({"decode": decoded, "ingest": found}, as_json=as_json)
+    gateway = _edge(5_000.0, 20.0, seed, Where(home, None, broker))
+    _show({"decode": decoded, "ingest": found, "edge": gateway}, as_json=as_json)
     _judge(found)
+    _judge(gateway)
 
 
 @dataclass(frozen=True)
@@ -128,6 +145,15 @@ def _ingest(load: "Load", extent: Extent, where: Where) -> dict[str, object]:
     certificates = (settings.broker_ca, settings.broker_cert, settings.broker_key)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is stopped and removed, as after Ctrl-C
     return measure(IngestBench(load, settings.home, settings.dsn, settings.broker, certificates, **asdict(extent)))
+
+
+def _edge(rate: float, seconds: float, seed: int, where: Where) -> dict[str, object]:
+    from vigia.bench.gateway import GatewayBench, measure
+
+    settings = load_settings(home=where.home, broker=where.broker)
+    certificates = (settings.broker_ca, settings.broker_cert, settings.broker_key)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return measure(GatewayBench(settings.home, rate, seconds, seed=seed, broker=settings.broker, certificates=certificates))
 
 
 def _judge(found: dict[str, object]) -> None:
