@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
-from source_harness import entered, golden, load_sample, samples, until
+from source_harness import entered, golden, load_sample, samples, travels, until
 from structlog.testing import capture_logs
 
 from vigia.edge.samples import Tick
@@ -82,6 +82,7 @@ async def read_golden(case: Path, table: dict[str, object], count: int) -> tuple
     one = FilesSource(FilesConfig.model_validate({**table, "poll_s": 0.005}), case)
     async with asyncio.timeout(10), entered(one) as stream:
         got = await told(stream, count)
+    assert travels(got[0].births, samples(got))
     return [[row.device, row.point, row.ts, row.value, row.quality] for row in samples(got)], one.bad_rows
 
 

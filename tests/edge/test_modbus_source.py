@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pymodbus import FramerType
 from pymodbus.constants import ExcCodes
 from pymodbus.framer import FramerRTU
-from source_harness import entered, golden, load_sample, samples, until
+from source_harness import entered, golden, load_sample, samples, travels, until
 from structlog.testing import capture_logs
 
 from vigia.edge.samples import Tick
@@ -64,6 +64,7 @@ async def test_the_golden_machines_are_read(case: Path, framing: str) -> None:
     assert {device_id: values([tick], device_id) for device_id in expected} == expected
     assert [born.device_id for born in tick.births] == list(expected)
     assert all(sample.quality == (QUALITY_BAD if sample.value is None else QUALITY_GOOD) for sample in tick.samples)
+    assert travels(tick.births, tick.samples)
     requests = case / "requests.json"
     if requests.exists():
         assert [list(request) for _, request in machine.requests] == json.loads(requests.read_text())

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from mtconnect_agent import START_MS, Agent, Observed, answered
 from pydantic import ValidationError
-from source_harness import entered, golden, load_sample, samples, until
+from source_harness import entered, golden, load_sample, samples, travels, until
 from structlog.testing import capture_logs
 
 from vigia.edge import EdgeError
@@ -87,13 +87,12 @@ def test_the_golden_documents_mean_this(case: Path) -> None:
         for device in model.devices
     }
     readings = Readings(model)
-    said = {
-        document.name: [
-            [one.point, one.ts, one.value, one.quality]
-            for one in readings.samples(streams_of(parse(document.read_bytes())).observations, now=1, received=None)
-        ]
+    taken = {
+        document.name: list(readings.samples(streams_of(parse(document.read_bytes())).observations, now=1, received=None))
         for document in sorted(case.glob("[0-9]*.xml"))
     }
+    assert all(travels(model.devices, rows) for rows in taken.values())
+    said = {name: [[one.point, one.ts, one.value, one.quality] for one in rows] for name, rows in taken.items()}
     assert {"left_out": list(model.left_out), "devices": devices, **said} == json.loads((case / "expected.json").read_text())
 
 
