@@ -8,8 +8,9 @@ import numpy as np
 import psycopg
 import pytest
 
-from vigia.store import ledger, telemetry
-from vigia.store.database import Database
+from vigia.api.routes.edge_nodes import EDGE_NODES
+from vigia.store import ledger, pages, telemetry
+from vigia.store.database import Caller, Database
 from vigia.store.ledger import NO_READING, AlreadyCommittedError, Batch, Heard, Piece, Ranges
 
 AT = telemetry.to_us(datetime(2026, 3, 1, 12, tzinfo=UTC))
@@ -124,6 +125,18 @@ async def test_a_tombstone_over_a_range_explains_what_is_not_committed(service: 
     async with service.transaction() as tx:
         (edge,) = [edge for edge in await ledger.status(tx) if edge.epoch is not None]
     assert (edge.holes, edge.committed, edge.buried, edge.watermark) == ([], 4, 2, 6)
+
+
+async def test_a_tombstone_that_grew_counts_each_number_once(service: Database) -> None:
+    await write(service, (1, EPOCH, 2, 2), (1, EPOCH, 6, 6))
+    async with service.transaction(Caller(staff=True)) as tx:
+        for last in (1, 3, 5):
+            await ledger.bury(tx, Batch(1, EPOCH, 1), last, "disk full")
+        await ledger.bury(tx, Batch(1, EPOCH + 1, 1), 2, "disk full")
+        (site,) = await pages.sites(tx)
+        node = await EDGE_NODES.one(tx, 1)
+    assert (site.committed, site.dropped, site.missing) == (2, 6, 0)
+    assert (node.committed, node.dropped, node.missing) == (2, 6, 0)
 
 
 async def test_an_epoch_that_is_only_buried_moves_its_watermark(service: Database) -> None:

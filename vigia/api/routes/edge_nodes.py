@@ -28,7 +28,7 @@ class EdgeNodeRow(RowModel):
     last_reading_at: datetime | None = Field(description="Newest source time committed.")
     last_commit_at: datetime | None = Field(description="Wall clock of that commit.")
     committed: int = Field(description="Batches whose rows are in the database.", examples=[4190])
-    dropped: int = Field(description="Batches the gateway dropped on purpose, with a recorded reason.", examples=[0])
+    dropped: int = Field(description="Batches the gateway gave up, with a recorded reason.", examples=[0])
     missing: int = Field(description="Batches neither committed nor dropped: on their way, or lost.", examples=[0])
 
     @computed_field(description="Share of all batches that are committed, 0 to 1; null before the first.", examples=[0.99998])  # type: ignore[prop-decorator]

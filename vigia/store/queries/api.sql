@@ -151,7 +151,7 @@ limit %(limit)s;
 select n.edge_node_id, n.customer_id, n.site_id, s.name as site, n.group_id, n.node_id, n.online, n.born_at, n.died_at,
        n.last_reading_at, n.last_commit_at,
        (select coalesce(sum(committed), 0)::bigint from ledger g where g.edge_node_id = n.edge_node_id) as committed,
-       (select coalesce(sum(upper(eseqs) - lower(eseqs)), 0)::bigint from tombstone t where t.edge_node_id = n.edge_node_id) as dropped,
+       (select coalesce(sum(buried), 0)::bigint from ledger g where g.edge_node_id = n.edge_node_id) as dropped,
        (select coalesce(sum(upper(hole) - lower(hole)), 0)::bigint from ledger_hole h where h.edge_node_id = n.edge_node_id) as missing
 from edge_node n join site s using (site_id)
 where n.edge_node_id > coalesce(%(cursor)s::bigint, 0)

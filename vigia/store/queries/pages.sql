@@ -42,11 +42,10 @@ order by c.name, s.name, r.name;
 -- Sites with the account of their gateway's numbered batches.
 select s.site_id, s.name as site, s.customer_id, c.name as customer, s.time_zone,
        coalesce(bool_or(n.online), false) as online, max(n.last_reading_at) as reading_at,
-       coalesce(sum(g.committed), 0)::bigint as committed, coalesce(sum(t.dropped), 0)::bigint as dropped, coalesce(sum(h.missing), 0)::bigint as missing
+       coalesce(sum(g.committed), 0)::bigint as committed, coalesce(sum(g.dropped), 0)::bigint as dropped, coalesce(sum(h.missing), 0)::bigint as missing
 from site s join customer c using (customer_id)
 left join edge_node n using (site_id)
-left join lateral (select sum(committed) as committed from ledger where edge_node_id = n.edge_node_id) g on true
-left join lateral (select sum(upper(eseqs) - lower(eseqs)) as dropped from tombstone where edge_node_id = n.edge_node_id) t on true
+left join lateral (select sum(committed) as committed, sum(buried) as dropped from ledger where edge_node_id = n.edge_node_id) g on true
 left join lateral (select sum(upper(hole) - lower(hole)) as missing from ledger_hole where edge_node_id = n.edge_node_id) h on true
 group by s.site_id, s.name, s.customer_id, c.name, s.time_zone
 order by c.name, s.name;
