@@ -65,8 +65,7 @@ def test_the_app_has_no_way_to_the_readings_but_the_views(connection: Connection
         connection,
         "select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace"
         " where (c.relname = any('{telemetry,telemetry_1m,telemetry_1h,point_latest,rollup_1m,rollup_1h}')"
-        " or n.nspname in ('telemetry_day', '_timescaledb_internal'))"
-        " and c.relkind in ('r', 'p', 'v') and not (n.nspname = '_timescaledb_internal' and c.relname !~ '_hyper_')"
+        " or n.nspname = 'telemetry_day') and c.relkind in ('r', 'p', 'v')"
         " and has_table_privilege('vigia_app', c.oid, 'select, insert, update, delete')",
     )
     assert granted == set()

@@ -176,6 +176,12 @@ async def test_a_large_copy_leaves_no_setting_behind(either_dsn: str) -> None:
 
 # ── the columnstore ──────────────────────────────────────────────────────────────────────────────────────────────────
 
+INDEXES = """
+select array_agg(a.attname::text order by a.attnum)
+from pg_index i join pg_attribute a on a.attrelid = i.indexrelid join _timescaledb_catalog.compression_settings k on k.relid = i.indrelid
+where k.compress_relid is not null
+group by i.indexrelid
+"""
 SETTINGS = (
     "select segmentby, orderby from _timescaledb_catalog.compression_settings k"
     " join _timescaledb_catalog.chunk c on c.relid = k.relid order by c.id"
@@ -194,9 +200,7 @@ async def test_a_large_copy_goes_to_the_columnstore_without_a_warning_and_a_smal
         async with database.transaction() as tx:
             await store(tx, day_of(0, 100, seed=2))
             batches = await (
-                await tx.execute(
-                    "select _ts_meta_count from _timescaledb_internal._hyper_1_1_chunk_compressed order by _ts_meta_count desc"
-                )
+                await tx.execute("select _ts_meta_count from telemetry_day._hyper_1_1_chunk_compressed order by _ts_meta_count desc")
             ).fetchall()
         assert await states(database) == ["partial", "rows"]
     assert [count for (count,) in batches] == [1_000] * 10
@@ -241,6 +245,40 @@ async def test_closed_days_are_packed_a_point_a_batch(timescale_dsn: str) -> Non
             assert await (await tx.execute(SETTINGS)).fetchall() == [(["point_id"], ["ts"])] * 5
             own = "select segmentby, orderby from _timescaledb_catalog.compression_settings where relid = 'telemetry'::regclass"
             assert await (await tx.execute(own)).fetchall() == [(None, None)]
+
+
+@pytest.mark.timescale
+async def test_a_run_broken_off_before_it_packs_leaves_a_day_that_is_read_written_and_packed_later(timescale_dsn: str) -> None:
+    async with Database(timescale_dsn, "vigia_service") as database:
+        await fill(database, 4)
+        before = await content(database)
+        async with database.transaction() as tx:
+            first, _ = await upkeep.due(tx)
+        async with database.transaction() as tx:
+            await upkeep.prepare_pack(tx, first)
+        async with database.transaction() as tx:
+            await store(tx, day_of(0, 100, seed=2))
+        stored = await content(database)
+        assert stored[0] == before[0] + 100  # type: ignore[operator]  # a count
+        assert len((await keep_telemetry.run(database, Retention())).packed) == 2
+        assert await content(database) == stored
+        async with database.transaction() as tx:
+            indexes = await (await tx.execute(INDEXES)).fetchall()
+        assert [tuple(columns) for (columns,) in indexes] == [("point_id", "ts")] * 4
+
+
+@pytest.mark.timescale
+async def test_a_day_with_many_rows_outside_the_columnstore_keeps_its_index_until_it_is_packed(timescale_dsn: str) -> None:
+    async with Database(timescale_dsn, "vigia_service") as database:
+        await fill(database, 3)
+        async with database.transaction() as tx:
+            await tx.execute(
+                "insert into telemetry select 1, timestamptz '2026-01-01 00:00Z' + i * interval '100 ms', 1, 192"
+                " from generate_series(1, 300000) i"
+            )
+            (piece,) = await upkeep.due(tx)
+            await upkeep.prepare_pack(tx, piece)
+            assert len(await (await tx.execute(INDEXES)).fetchall()) == 3
 
 
 @pytest.mark.timescale

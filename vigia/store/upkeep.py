@@ -140,6 +140,12 @@ async def clock_of(tx: Transaction) -> datetime | None:
     return clock
 
 
+async def prepare_pack(tx: Transaction, piece: str) -> None:
+    """In a transaction of its own before that of `pack`, which is much faster then. Waits and raises as `pack` does."""
+    await _be_impatient(tx)
+    await queries.execute(tx, "prepare_telemetry_pack", piece=piece)
+
+
 async def pack(tx: Transaction, piece: str) -> None:
     """Pack the piece. Its writers wait until `tx` ends: a transaction of its own.
 

@@ -33,6 +33,8 @@ async def run(database: Database, retention: Retention) -> Done:
     for piece in due:
         try:
             async with database.transaction() as tx:
+                await upkeep.prepare_pack(tx, piece)
+            async with database.transaction() as tx:
                 await upkeep.pack(tx, piece)
             packed.append(piece)
         except TransactionConflictError:

@@ -60,6 +60,7 @@ $$;
 
 -- Whether closed pieces can be packed: a piece is left as it is here.
 create function telemetry_packable() returns boolean language sql immutable as $$ select false $$;
+create function prepare_telemetry_pack(piece text) returns void language sql immutable as $$ select null::void $$;
 create function pack_telemetry(piece text) returns void language sql immutable as $$ select null::void $$;
 
 -- Drop the pieces that end at or before `before`; their names. Writers and readers of telemetry wait for that moment.

@@ -4,7 +4,8 @@
 -- is packed: segmented by point, ordered by time. The two differ a chunk, so the hypertable itself must not say: see telemetry_order.
 -- No unique key and no foreign key: both switch direct compression of COPY off. The ledger makes readings unique.
 
-grant usage, create on schema vigia to vigia_service;
+create schema telemetry_day;                          -- where the chunks lie: what upkeep does to one takes the right to create
+grant usage, create on schema telemetry_day, vigia to vigia_service;
 set local role vigia_service;
 
 create table telemetry (
@@ -14,7 +15,7 @@ create table telemetry (
     quality  smallint not null                        -- as Sparkplug: 192 good, 64 uncertain, 500 stale, 0 bad
 ) with (
     tsdb.hypertable, tsdb.partition_column = 'ts', tsdb.chunk_interval = '1 day', tsdb.create_default_indexes = false,
-    tsdb.segmentby = '', tsdb.orderby = 'point_id, ts'
+    tsdb.associated_schema = 'telemetry_day', tsdb.segmentby = '', tsdb.orderby = 'point_id, ts'
 );
 -- Settings of the hypertable would go before the functions below, and to change them for a moment locks out every writer.
 alter table telemetry reset (tsdb.segmentby, tsdb.orderby);
@@ -85,6 +86,24 @@ end $$;
 -- Whether closed pieces can be packed.
 create function telemetry_packable() returns boolean language sql immutable as $$ select true $$;
 
+-- A transaction before pack_telemetry, whose work is less than half of it then: unpacked rows would enter the index one by one, all over it.
+-- Nobody misses the index, as there are few rows outside the columnstore; pack_telemetry makes it again.
+create function prepare_telemetry_pack(piece text) returns void language plpgsql as
+$$
+declare
+    index regclass;
+begin
+    perform pg_advisory_xact_lock(hashtext('vigia'), hashtext('telemetry upkeep'));
+    for index in
+        select i.indexrelid
+        from pg_index i join _timescaledb_catalog.compression_settings k on k.relid = i.indrelid
+        where k.relid = piece::regclass and k.compress_relid is not null and k.segmentby is distinct from '{point_id}'
+          and pg_relation_size(k.relid) < 16 * 1024 * 1024
+    loop
+        execute format('drop index %s', index);
+    end loop;
+end $$;
+
 -- Compress the piece anew, a point a batch, so that one point's readings of the day lie together. Writers and at its end readers of this
 -- piece wait; rows that come later are taken in by the next call, at the cost of the points they belong to. At worst, as now, all its rows
 -- lie uncompressed on the disk for as long as it takes.
@@ -110,6 +129,9 @@ begin
         perform decompress_chunk(piece::regclass);
     end if;
     perform compress_chunk(piece::regclass);
+    if not exists (select from pg_index where indrelid = piece::regclass) then
+        execute format('create index on %s (point_id, ts)', piece);
+    end if;
 end $$;
 
 -- Drop the pieces that end at or before `before`; their names.

@@ -17,6 +17,9 @@ select least(max(until_ts), date_trunc('day', now(), 'UTC') + interval '1 day') 
 -- Whoever comes after a statement that waits for a lock waits too: so it does not wait long.
 select set_config('lock_timeout', %(patience_ms)s || 'ms', true)
 
+-- name: prepare_telemetry_pack
+select prepare_telemetry_pack(%(piece)s)
+
 -- name: pack_telemetry
 select pack_telemetry(%(piece)s)
 
