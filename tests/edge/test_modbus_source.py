@@ -37,7 +37,7 @@ def device(device_id: str = "P1", **settings: object) -> dict[str, object]:
 
 
 def one_device(**settings: object) -> dict[str, object]:
-    return {"type": "modbus", "host": "127.0.0.1", "timeout_s": 0.2, "retries": 0, "device": [device(**settings)]}
+    return {"type": "modbus", "host": "127.0.0.1", "timeout_s": 10.0, "retries": 0, "device": [device(**settings)]}
 
 
 def two_devices() -> dict[str, object]:
@@ -115,7 +115,9 @@ async def test_a_refusal_is_bad_quality_told_once_and_spoils_no_other() -> None:
                 got += await until(stream, lambda ticks: values(ticks)["r0"] == 1)
     assert values(got[:3]) == {"r0": None, "r1": None, "r100": 100}
     assert {sample.point for sample in samples(got[:3]) if sample.quality == QUALITY_BAD} == {"r0", "r1"}
-    assert [(entry["code"], entry["why"], entry["block"]) for entry in logs] == [(4, "server device failure", "holding_register 0-1")]
+    assert [(entry["code"], entry["why"], entry["block"]) for entry in logs if "code" in entry] == [
+        (4, "server device failure", "holding_register 0-1")
+    ]
 
 
 async def test_a_block_that_is_refused_whole_is_not_halved_again_and_again() -> None:
@@ -143,7 +145,7 @@ async def test_a_busy_machine_is_asked_again() -> None:
 async def test_a_machine_that_goes_is_unavailable_and_is_born_again_when_it_returns() -> None:
     machine = Machine(memory())
     await machine.start()
-    one = source(machine.port)
+    one = source(machine.port, timeout_s=1.0)
     async with entered(one) as stream:
         assert (await anext(stream)).births
         await machine.stop()
@@ -170,14 +172,14 @@ async def test_a_connection_closed_between_two_polls_is_opened_again() -> None:
 
 
 async def test_a_silent_unit_dies_and_is_born_again_while_its_neighbours_go_on() -> None:
-    async with Machine(memory(2)) as machine, entered(source(machine.port, two_devices())) as stream:
+    async with Machine(memory(2)) as machine, entered(source(machine.port, two_devices(), timeout_s=0.5)) as stream:
         await until(stream, lambda ticks: {born.device_id for tick in ticks for born in tick.births} == {"P1", "P2"})
         machine.silent.add(2)
         with capture_logs() as logs:
             got = await until(stream, lambda ticks: any(tick.deaths for tick in ticks))
             got += await until(stream, lambda ticks: len(ticks) > 20)
         assert [tick.deaths for tick in got if tick.deaths] == [("P2",)]
-        assert [entry["event"] for entry in logs if entry["unit_id"] == 2] == ["device does not answer"]
+        assert [entry["unit_id"] for entry in logs if entry["event"] == "device does not answer"] == [2]
         assert values(got) == {"r0": 1, "r1": 2, "r100": 100}
         machine.silent.clear()
         got = await until(stream, lambda ticks: bool(values(ticks, "P2")))
@@ -186,7 +188,7 @@ async def test_a_silent_unit_dies_and_is_born_again_while_its_neighbours_go_on()
 
 
 async def test_a_block_without_answer_is_bad_and_the_machine_stays() -> None:
-    async with Machine(memory()) as machine, entered(source(machine.port)) as stream:
+    async with Machine(memory()) as machine, entered(source(machine.port, timeout_s=0.5)) as stream:
         await anext(stream)
         machine.manners = lambda _unit, request: 60.0 if request[1] == 100 else None
         tick = await anext(stream)
@@ -196,7 +198,7 @@ async def test_a_block_without_answer_is_bad_and_the_machine_stays() -> None:
 
 async def test_a_machine_that_never_answers_the_first_question_is_asked_another_one() -> None:
     async with Machine(memory(), manners=lambda _unit, request: 60.0 if request[1] == 0 else None) as machine:
-        one = source(machine.port, timeout_s=0.05)
+        one = source(machine.port, timeout_s=0.3)
         async with entered(one) as stream:
             with pytest.raises(SourceUnavailableError):
                 await anext(stream)
@@ -220,7 +222,7 @@ async def test_when_all_are_silent_the_source_is_unavailable_in_bounded_time(fra
 async def test_an_answer_that_comes_late_is_not_taken_for_the_next_one(framing: str) -> None:
     points = [{"name": f"r{at}", "table": "holding_register", "address": at, "separate": True} for at in (0, 1)]
     async with asyncio.timeout(10), Dawdler(framing) as port:
-        one = source(port, one_device(point=points), framing=framing, timeout_s=0.05)
+        one = source(port, one_device(point=points), framing=framing, timeout_s=0.3)
         async with entered(one) as stream:
             got = [await anext(stream) for _ in range(3)]
     assert [values([tick]) for tick in got] == [{"r0": 1000, "r1": None}] * 3
@@ -269,14 +271,18 @@ def test_a_silent_unit_is_asked_less_and_less_often() -> None:
     ],
 )
 async def test_nonsense_is_bad_quality_and_no_traceback(answer: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    async with asyncio.timeout(10), Talker(answer) as port, entered(source(port)) as stream:
+    async with asyncio.timeout(10), Talker(answer) as port, entered(source(port, timeout_s=0.5)) as stream:
         tick = await anext(stream)
     assert {sample.quality for sample in tick.samples if sample.point in ("r0", "r1")} == {QUALITY_BAD}
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 async def test_a_server_of_another_kind_is_unavailable(caplog: pytest.LogCaptureFixture) -> None:
-    async with asyncio.timeout(10), Talker(b"HTTP/1.1 400 Bad Request\r\n\r\n", echo_number=False) as port, entered(source(port)) as stream:
+    async with (
+        asyncio.timeout(10),
+        Talker(b"HTTP/1.1 400 Bad Request\r\n\r\n", echo_number=False) as port,
+        entered(source(port, timeout_s=0.5)) as stream,
+    ):
         with pytest.raises(SourceUnavailableError, match="nobody answers"):
             await anext(stream)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
