@@ -1,14 +1,13 @@
 """The table `[node.source]` with `type = "files"`: which files, how a row is read, and which columns are points of which device."""
 
-from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from vigia.edge.samples import Device, Kind, Point
-from vigia.edge.sources.tables import DeviceId, SourceTable
+from vigia.edge.samples import Device, Point
+from vigia.edge.sources.tables import DeviceId, ScaledPoint, SourceTable, refuse_repeated
 from vigia.sparkplug.datatypes import DataType
 from vigia.sparkplug.names import QUALITY_BAD, QUALITY_GOOD, QUALITY_STALE, QUALITY_UNCERTAIN
 
@@ -57,7 +56,7 @@ class TimeConfig(SourceTable):
         return (self.column,) if isinstance(self.column, str) else self.column
 
 
-class PointConfig(SourceTable):
+class PointConfig(ScaledPoint):
     """A table `[[node.source.device.point]]`: a column, and what it means."""
 
     column: str = Field(min_length=1, description="The column.")
@@ -66,13 +65,6 @@ class PointConfig(SourceTable):
     type: Type = Field(default="float", description="float, int, bool or string.")
     quality: str | None = Field(default=None, description="The column of its quality; without one every value is good.")
     words: dict[str, int | float] = Field(default={}, description="Texts that are numbers.")
-    factor: float = Field(default=1.0, allow_inf_nan=False, description="The value is what was read times this,")
-    offset: float = Field(default=0.0, allow_inf_nan=False, description="plus this.")
-    unit: str = Field(default="1", min_length=1, description="UCUM code of the value.")
-    low: float | None = Field(default=None, description="Engineering range in that unit.")
-    high: float | None = Field(default=None, description="Engineering range in that unit.")
-    kind: Kind = Field(default="measurement", description="measurement, setting, state or counter.")
-    documentation: str = Field(default="", description="What it is, for people.")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -85,15 +77,9 @@ class PointConfig(SourceTable):
         return self
 
     @property
-    def is_scaled(self) -> bool:
-        """Whether the value differs from what was read."""
-        return (self.factor, self.offset) != (1.0, 0.0)
-
-    @property
     def point(self) -> Point:
         """As it is announced."""
-        name = self.name or self.column
-        return Point(name, _DATATYPES[self.type], self.unit, self.low, self.high, self.kind, self.documentation)
+        return self.announced(self.name or self.column, _DATATYPES[self.type])
 
 
 class DeviceConfig(SourceTable):
@@ -161,12 +147,3 @@ class FilesConfig(SourceTable):
         if self.columns is not None:
             refuse_repeated("column", filter(None, self.columns))
         return self
-
-
-def refuse_repeated(what: str, names: Iterable[str]) -> None:
-    """Raise ValueError when a name comes twice."""
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise ValueError(f"{what} {name} appears twice; each must be unique")
-        seen.add(name)

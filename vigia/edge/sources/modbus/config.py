@@ -4,8 +4,8 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from vigia.edge.samples import Device, Kind, Point
-from vigia.edge.sources.tables import DeviceId, SourceTable
+from vigia.edge.samples import Device, Point
+from vigia.edge.sources.tables import DeviceId, ScaledPoint, SourceTable, refuse_repeated
 from vigia.sparkplug.datatypes import DataType
 
 Table = Literal["coil", "discrete_input", "input_register", "holding_register"]
@@ -32,7 +32,7 @@ _DATATYPES: dict[Type, DataType] = {
 _REGISTERS: dict[Type, int] = {"int32": 2, "uint32": 2, "float32": 2, "int64": 4, "uint64": 4, "float64": 4}
 
 
-class PointConfig(SourceTable):
+class PointConfig(ScaledPoint):
     """A table `[[node.source.device.point]]`: what is read where, and what it means."""
 
     name: str = Field(min_length=1, description="Name of the point.")
@@ -45,13 +45,6 @@ class PointConfig(SourceTable):
     length: int | None = Field(default=None, ge=1, le=MAX_REGISTERS, description="With type string: registers, two characters each.")
     word_order: Order | None = Field(default=None, description="Which register comes first: big is the high one. Default: the device's.")
     byte_order: Order | None = Field(default=None, description="Which byte of a register comes first. Default: the device's.")
-    factor: float = Field(default=1.0, allow_inf_nan=False, description="The value is what was read times this,")
-    offset: float = Field(default=0.0, allow_inf_nan=False, description="plus this.")
-    unit: str = Field(default="1", min_length=1, description="UCUM code of the value.")
-    low: float | None = Field(default=None, description="Engineering range in that unit.")
-    high: float | None = Field(default=None, description="Engineering range in that unit.")
-    kind: Kind = Field(default="measurement", description="measurement, setting, state or counter.")
-    documentation: str = Field(default="", description="What it is, for people.")
     separate: bool = Field(default=False, description="Read by a request of its own, for what must not be read together.")
 
     @model_validator(mode="before")
@@ -82,11 +75,6 @@ class PointConfig(SourceTable):
         return self.table in ("coil", "discrete_input")
 
     @property
-    def is_scaled(self) -> bool:
-        """Whether the value differs from what was read."""
-        return (self.factor, self.offset) != (1.0, 0.0)
-
-    @property
     def width(self) -> int:
         """Addresses that it takes: bits or registers."""
         return self.length or _REGISTERS.get(self.type, 1)
@@ -100,7 +88,7 @@ class PointConfig(SourceTable):
     def point(self) -> Point:
         """As it is announced."""
         datatype = DataType.DOUBLE if self.is_scaled else _DATATYPES[self.type]
-        return Point(self.name, datatype, self.unit, self.low, self.high, self.kind, self.documentation)
+        return self.announced(self.name, datatype)
 
 
 class DeviceConfig(SourceTable):
@@ -120,10 +108,8 @@ class DeviceConfig(SourceTable):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        names = [point.name for point in self.point]
+        refuse_repeated("point", (point.name for point in self.point))
         for point in self.point:
-            if names.count(point.name) > 1:
-                raise ValueError(f"point {point.name} appears twice; names of a device's points must be unique")
             if not point.is_bit_table and point.width > self.max_registers:
                 raise ValueError(
                     f"point {point.name} takes {point.width} registers, more than max_registers; raise it or shorten the point"
@@ -151,8 +137,5 @@ class ModbusConfig(SourceTable):
     @field_validator("device")
     @classmethod
     def _ids_are_unique(cls, devices: tuple[DeviceConfig, ...]) -> tuple[DeviceConfig, ...]:
-        ids = [device.device_id for device in devices]
-        for device_id in ids:
-            if ids.count(device_id) > 1:
-                raise ValueError(f"device {device_id} appears twice; device ids must be unique")
+        refuse_repeated("device", (device.device_id for device in devices))
         return devices

@@ -1,6 +1,5 @@
 """The table `[node.source]` with `type = "mtconnect"`: which agent, which of its devices, and what their data items are called."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -8,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from vigia.edge.samples import Kind
-from vigia.edge.sources.tables import DeviceId, SourceTable
+from vigia.edge.sources.tables import DeviceId, SourceTable, refuse_repeated
 
 
 class DeviceConfig(SourceTable):
@@ -65,15 +64,5 @@ class MTConnectConfig(SourceTable):
             ("item", [point.item for point in self.point]),
             ("point", [point.name for point in self.point if point.name is not None]),
         ):
-            if (twice := _first_repeated(names)) is not None:
-                raise ValueError(f"{what} {twice} appears twice; each must be unique")
+            refuse_repeated(what, names)
         return self
-
-
-def _first_repeated(names: Iterable[str]) -> str | None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            return name
-        seen.add(name)
-    return None
