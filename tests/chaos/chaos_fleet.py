@@ -92,6 +92,14 @@ class Gateway:
         return head
 
     @property
+    def buffers(self) -> Path:
+        """The folder of the nodes' buffers."""
+        return self._folder / "buffers"
+
+    def buffer(self, node: int) -> Path:
+        return self.buffers / f"{GROUP}.{node_id(node)}.sqlite"
+
+    @property
     def hour(self) -> int:
         return len(self.told_at) - 1
 

@@ -138,10 +138,10 @@ class Plant:
 
 @contextmanager
 def plant(  # noqa: PLR0913
-    folder: Path, dsn: str, broker: str, *, edge_broker: str = "", ingest_dsn: str = "", hours: int
+    folder: Path, dsn: str, broker: str, *, edge_broker: str = "", ingest_dsn: str = "", hours: int, kind: type[Gateway] = Gateway
 ) -> Iterator[Plant]:
     """Everything runs and the first readings are stored; `edge_broker` and `ingest_dsn` may lead through a proxy."""
-    gateway = Gateway(folder / "edge", edge_broker or broker, hours)
+    gateway = kind(folder / "edge", edge_broker or broker, hours)
     receiver = ingest(folder, ingest_dsn or dsn, broker)
     with Watch(dsn, hours * DEVICES) as watch:
         try:

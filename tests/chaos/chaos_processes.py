@@ -31,16 +31,17 @@ def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = PATIEN
 
 @dataclass
 class Process:
-    """A `vigia` command that runs until it is stopped or killed; what it says goes to `log`."""
+    """A `vigia` command that runs until it is stopped or killed; what it says goes to `log`. `program` is what Python runs."""
 
     arguments: list[str]
     log: Path
     process: subprocess.Popen[bytes] | None = None
+    program: tuple[str, ...] = ("-m", "vigia")
 
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "vigia", *self.arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                [sys.executable, *self.program, *self.arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
 
     @property

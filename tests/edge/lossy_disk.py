@@ -10,15 +10,15 @@ import contextlib
 import ctypes
 import random
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 SECTOR = 512
-OK, FULL = 0, 13
+OK = 0
 IOERR_WRITE, IOERR_FSYNC, IOERR_TRUNCATE, IOERR_DELETE = 778, 1034, 1546, 2570
-ROFS = 30
 FORGOTTEN = "-shm"  # shared memory: no file that a flush could make safe
 
 _POINTER = ctypes.c_void_p
@@ -103,16 +103,14 @@ def _apply(content: bytearray, at: int, data: bytes | None) -> None:
 class LossyDisk:
     """Watches SQLite's files below `folder` while it is in use; see `lossy_disk`.
 
-    `cut_after` counts down what reaches the disk: at 0 the power is off, and everything fails. `refusal` fails all that would be
-    written with that code of SQLite.
+    `cut_after` counts down what reaches the disk: at 0 the power is off, and everything fails.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.cut_after: int | None = None
-        self.refusal: int | None = None
-        self.flushes = 0
         self._files: dict[Path, _File] = {}
+        self._lock = threading.RLock()  # a signal may come amid a write of its own thread
 
     @property
     def is_off(self) -> bool:
@@ -129,6 +127,10 @@ class LossyDisk:
         self._save(to, lambda: True)
 
     def _save(self, to: Path, keeps: Callable[[], bool]) -> None:
+        with self._lock:
+            self._write_files(to, keeps)
+
+    def _write_files(self, to: Path, keeps: Callable[[], bool]) -> None:
         to.mkdir()
         for path in sorted({*self._files, *(path for path in self.folder.iterdir() if path.is_file())}):
             if path.name.endswith(FORGOTTEN):
@@ -148,33 +150,34 @@ class LossyDisk:
         return not self.is_off
 
     def opened(self, path: Path) -> None:
-        if path not in self._files:
-            there = path.read_bytes() if path.exists() else b""
-            self._files[path] = _File(bytearray(there), entered=bool(there))
+        with self._lock:
+            if path not in self._files:
+                there = path.read_bytes() if path.exists() else b""
+                self._files[path] = _File(bytearray(there), entered=bool(there))
 
     def may_write(self, path: Path, at: int, data: bytes | None, code: int) -> int:
-        if not self._spend():
-            return code
-        if self.refusal is not None and data is not None:
-            return self.refusal
-        self._files[path].written.append((at, data))
-        return OK
+        with self._lock:
+            if not self._spend():
+                return code
+            self._files[path].written.append((at, data))
+            return OK
 
     def may_flush(self, path: Path) -> int:
-        if not self._spend():
-            return IOERR_FSYNC
-        self._files[path].flush()
-        self.flushes += 1
-        # The first flush of a file also makes the names in its folder safe.
-        for file in self._files.values():
-            file.entered = True
-        return OK
+        with self._lock:
+            if not self._spend():
+                return IOERR_FSYNC
+            self._files[path].flush()
+            # The first flush of a file also makes the names in its folder safe.
+            for file in self._files.values():
+                file.entered = True
+            return OK
 
     def may_delete(self, path: Path) -> int:
-        if not self._spend():
-            return IOERR_DELETE
-        self._files.pop(path, None)
-        return OK
+        with self._lock:
+            if not self._spend():
+                return IOERR_DELETE
+            self._files.pop(path, None)
+            return OK
 
 
 class _Layer:
