@@ -15,6 +15,7 @@ from vigia.authority.issuing import Authority
 from vigia.domain.identities import CERTIFICATE_LIFE
 from vigia.edge.identity import Identity, Place, load, new_request, take_certificate, take_place
 from vigia.sparkplug.names import CHECK_IN
+from vigia.store import identities
 from vigia.store.database import Database
 from vigia.workflows import issue_certificates
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     import httpx
 
     from tests.api.conftest import World
+
+IDENTITY = identities.Identity("Aurora", "Aurora-bcn")
 
 
 async def token_of(client: httpx.AsyncClient, world: World) -> str:
@@ -78,9 +81,10 @@ async def test_what_is_no_request_is_422_and_leaves_the_token_good(client: httpx
     assert (await client.post("/api/v1/enrolments", json={"token": token, "request": new_request(tmp_path)})).status_code == 200
 
 
-async def test_technicians_make_no_tokens(client: httpx.AsyncClient, world: World) -> None:
-    path = f"/api/v1/edge-nodes/{world.aurora.ids['edge_node_id']}/tokens"
-    assert (await client.post(path, json={}, headers=bearer("technician"))).status_code == 403
+async def test_technicians_let_nobody_in_or_out(client: httpx.AsyncClient, world: World) -> None:
+    node = f"/api/v1/edge-nodes/{world.aurora.ids['edge_node_id']}"
+    assert (await client.post(f"{node}/tokens", json={}, headers=bearer("technician"))).status_code == 403
+    assert (await client.post(f"{node}/revoke", json={"because": "x"}, headers=bearer("technician"))).status_code == 403
 
 
 def statement(identity: Identity, text: str | None = None, purpose: bytes = CHECK_IN) -> dict[str, str]:
@@ -95,7 +99,7 @@ async def enrolled(client: httpx.AsyncClient, world: World, folder: Path) -> Ide
     await client.post("/api/v1/enrolments", json=wanted)
     authority = Authority.create(folder / "authority", datetime.now(UTC))
     async with Database(world.dsn, "vigia_service", max_size=1) as database, database.transaction() as tx:
-        await issue_certificates.handle(tx, authority, CERTIFICATE_LIFE, datetime.now(UTC))
+        await issue_certificates.handle(tx, authority, CERTIFICATE_LIFE, [IDENTITY], datetime.now(UTC))
     said = (await client.post("/api/v1/enrolments", json=wanted)).json()
     take_place(folder, Place("http://vigia.test", None, said["group_id"], said["node_id"], said["broker"], said["broker_ca"]))
     take_certificate(folder, said["certificate"])
@@ -129,3 +133,15 @@ async def test_a_renewal_that_comes_too_early_is_409(client: httpx.AsyncClient, 
     identity = await enrolled(client, world, tmp_path)
     wanted = statement(identity, json.dumps({"at": "2026-01-01T00:00:00Z", "request": new_request(tmp_path)}))
     assert (await client.post("/api/v1/check-ins", json=wanted)).status_code == 409
+
+
+async def test_a_revoked_gateway_is_not_known_any_more(client: httpx.AsyncClient, world: World, tmp_path: Path) -> None:
+    identity = await enrolled(client, world, tmp_path)
+    path = f"/api/v1/edge-nodes/{world.aurora.ids['edge_node_id']}/revoke"
+    revoked = await client.post(path, json={"because": "stolen"}, headers=bearer("service_manager"))
+    assert (revoked.status_code, revoked.json()) == (200, {"certificates": 1})
+    assert (await client.post("/api/v1/check-ins", json=statement(identity))).status_code == 401
+    assert (await client.post(path, json={"because": "again"}, headers=bearer("service_manager"))).status_code == 409
+    with psycopg.connect(world.dsn) as connection:
+        recorded = connection.execute("select account_id, detail from vigia.audit_event where action = 'revoke_edge'").fetchall()
+    assert recorded == [(world.accounts["service_manager"], {"because": "stolen", "certificates": 1})]

@@ -5,12 +5,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
+import psycopg
 from deployed import Authority as Scripts
 from deployed import Broker
 from gate_harness import Server, running, vigia, wait_for
 from ingest_harness import query, stored
 from process_harness import Gateway
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from vigia.authority.issuing import Authority
 from vigia.edge.identity import Identity, load
@@ -28,6 +32,7 @@ class EnrolledGateway(Gateway):
     telling: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
+        self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._clock = threading.Thread(target=self._tell, name="machines")
 
@@ -63,11 +68,17 @@ class EnrolledGateway(Gateway):
                 self.telling.set()
                 self._clock.join()
 
+    def hush(self) -> None:
+        """The machines say nothing more."""
+        with self._lock:
+            self.telling.clear()
+
     def _tell(self) -> None:
         while not self._stopped.wait(TELL_EVERY_S):
             self.telling.wait()
-            if not self._stopped.is_set():
-                self.fly(1)
+            with self._lock:
+                if self.telling.is_set() and not self._stopped.is_set():
+                    self.fly(1)
 
 
 @dataclass
@@ -89,13 +100,26 @@ class Secured:
 
     @property
     def stored_hours(self) -> int:
-        """How many batches of both machines are in the ledger without a hole."""
-        rows = query(self.dsn, "select coalesce(sum(upper(eseqs) - 1), 0)::bigint from ledger")
+        """How many batches of both machines are stored, in pairs."""
+        rows = query(self.dsn, "select coalesce(sum(committed), 0)::bigint from ledger")
         return int(str(rows[0][0])) // 2
+
+    @property
+    def shut_out_after_s(self) -> list[float]:
+        """Seconds from each revocation to the moment when the broker refused it and its session had ended."""
+        rows = query(
+            self.dsn, "select extract(epoch from shut_out_at - revoked_at)::float from edge_certificate where shut_out_at is not null"
+        )
+        return [float(str(took_s)) for (took_s,) in rows]
+
+    def flows(self, when: str) -> None:
+        """Wait until something said from now on is stored."""
+        before = self.stored_hours
+        wait_for(lambda: self.stored_hours > before, f"flow {when}; ingest: {(self.folder / 'ingest.log').read_text()[-2000:]}")
 
     def check_all_arrives(self, gateway: EnrolledGateway) -> None:
         """The machines fall silent; everything they said is stored, once."""
-        gateway.telling.clear()
+        gateway.hush()
         wait_for(lambda: self.stored_hours == gateway.hour, f"all readings; gateway: {gateway.words[-2000:]}")
         found = stored(self.dsn)
         assert set(found) == gateway.truth
@@ -118,7 +142,8 @@ def secured(folder: Path, dsn: str, certificate_days: float = 100.0) -> Iterator
     }
     told = {"VIGIA_GATEWAY_BROKER": f"mqtts://localhost:{broker.port}", "VIGIA_GATEWAY_BROKER_CA": str(keys / "ca.crt")}
     with ExitStack() as stack:
-        stack.enter_context(server.gate("--certificate-days", str(certificate_days)))
+        door = {"VIGIA_BROKER": f"mqtts://localhost:{broker.port}", "VIGIA_BROKER_CA": str(keys / "ca.crt")}
+        stack.enter_context(server.gate("--certificate-days", str(certificate_days), environment=door))
         wait_for((broker.gate / "crl.pem").exists, f"the gate's lists; gate: {server.words_of_gate}")
         stack.callback(broker.stop)
         broker.start()
@@ -126,3 +151,15 @@ def secured(folder: Path, dsn: str, certificate_days: float = 100.0) -> Iterator
         where = ("--dsn", dsn, "--broker", f"mqtts://localhost:{broker.host_port}")
         stack.enter_context(running(folder / "ingest.log", "ingest", "run", *where, environment=to_broker))
         yield Secured(server, broker, folder, dsn, Authority.load(server.authority))
+
+
+@contextmanager
+def fresh_database(server_dsn: str, template: str) -> Iterator[str]:
+    """A migrated database for the tests of a module."""
+    name = sql.Identifier(f"secured_{uuid4().hex[:12]}")
+    with psycopg.connect(server_dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {} template {}").format(name, sql.Identifier(template)))
+        try:
+            yield make_conninfo(server_dsn, dbname=name.as_string().strip('"'))
+        finally:
+            connection.execute(sql.SQL("drop database {} with (force)").format(name))

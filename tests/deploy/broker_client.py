@@ -49,6 +49,8 @@ class Client:
             return
         self._client.loop_start()
         self.admitted = self._outcome.get(timeout=PATIENCE_S)
+        if not self.admitted:
+            self._client.loop_stop()
 
     def _disconnected(self, *_: object) -> None:
         self.lost.put("disconnected")

@@ -100,6 +100,11 @@ class Broker:
         return self._process.pid
 
     @property
+    def starts(self) -> int:
+        """How often it has started."""
+        return len(re.findall(r"mosquitto version \S+ running", self._log.read_text()))
+
+    @property
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 

@@ -116,10 +116,10 @@ class Server:
             yield process
 
     @contextmanager
-    def gate(self, *options: str | Path) -> Iterator["subprocess.Popen[bytes]"]:
+    def gate(self, *options: str | Path, environment: dict[str, str] | None = None) -> Iterator["subprocess.Popen[bytes]"]:
         log = self.folder / "gate.log"
         where = ("--dsn", self.dsn, "--authority", self.authority, "--lists", self.lists)
-        with running(log, "gate", "run", *where, *options) as process:
+        with running(log, "gate", "run", *where, *options, environment=environment) as process:
             wait_for(lambda: "gate open" in log.read_text() or process.poll() is not None, "the gate")
             yield process
 

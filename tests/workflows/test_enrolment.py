@@ -20,8 +20,16 @@ from vigia.domain.identities import CERTIFICATE_LIFE
 from vigia.edge.identity import new_request, take_certificate
 from vigia.store import audit, identities
 from vigia.store.database import Caller, Database
-from vigia.store.identities import EdgeCertificate
-from vigia.workflows import check_in_edge, enroll_edge, issue_certificates, make_edge_token, renew_edge_certificate, revoke_edge
+from vigia.store.identities import EdgeCertificate, Identity
+from vigia.workflows import (
+    check_in_edge,
+    enroll_edge,
+    issue_certificates,
+    make_edge_token,
+    renew_edge_certificate,
+    revoke_edge,
+    warn_of_certificate,
+)
 from vigia.workflows.check_in_edge import CheckedIn, CheckIn
 
 if TYPE_CHECKING:
@@ -67,7 +75,7 @@ async def used(app: Database, token: str, request: str, at_hour: float = 1) -> E
 
 async def signed(service: Database, authority: Authority) -> list[str]:
     async with service.transaction() as tx:
-        return await issue_certificates.handle(tx, authority, CERTIFICATE_LIFE, T0 + 2 * HOUR)
+        return await issue_certificates.handle(tx, authority, CERTIFICATE_LIFE, [Identity("north", "mad")], T0 + 2 * HOUR)
 
 
 async def actions(service: Database) -> Sequence[str]:
@@ -191,16 +199,32 @@ async def test_customers_see_their_certificates_and_no_token(app: Database, tmp_
     assert counts == [(1, 0), (0, 0), (0, 0)]
 
 
-async def test_the_nearest_end_is_told_once(app: Database, service: Database, authority: Authority, tmp_path: Path) -> None:
+async def test_each_warning_of_an_end_is_given_once_and_on_record(
+    app: Database, service: Database, authority: Authority, tmp_path: Path
+) -> None:
     await used(app, await made(app), new_request(tmp_path))
     await signed(service, authority)
+    ends, day, given = T0 + 2 * HOUR + CERTIFICATE_LIFE, timedelta(days=1), []
+    for left in (31, 30, 29, 14, 13, 7, 3, 1, 0.5):
+        async with service.transaction() as tx:
+            given += [(left, one.within_days) for one in await warn_of_certificate.handle(tx, ends - left * day)]
+    assert given == [(30, 30), (14, 14), (7, 7), (1, 1)]
+    assert (await actions(service)).count("warn_of_certificate") == 4
+
+
+async def test_nobody_is_warned_of_a_certificate_that_was_renewed_or_revoked(
+    app: Database, service: Database, authority: Authority, tmp_path: Path
+) -> None:
+    first = await enrolled(app, service, authority, tmp_path)
+    late = CERTIFICATE_LIFE * 0.9
+    await renewed(app, first, new_request(tmp_path), late)
     async with service.transaction() as tx:
-        day = timedelta(days=1)
-        assert await identities.ending(tx, T0, 30 * day) == []
-        (found,) = await identities.ending(tx, T0 + 65 * day, 30 * day)
-        assert (found.group_id, found.node_id, found.warned_days) == ("north", "mad", None)
-        await identities.warned(tx, found.edge_certificate_id, 30)
-        assert (await identities.ending(tx, T0 + 65 * day, 30 * day))[0].warned_days == 30
+        await issue_certificates.handle(tx, authority, CERTIFICATE_LIFE, [Identity("north", "mad")], T0 + late)
+        assert await warn_of_certificate.handle(tx, T0 + late) == []
+    async with app.transaction(STAFF) as tx:
+        await revoke_edge.handle(tx, 1, "gone", T0 + late, None)
+    async with service.transaction() as tx:
+        assert await warn_of_certificate.handle(tx, T0 + 1.9 * CERTIFICATE_LIFE) == []
 
 
 async def enrolled(app: Database, service: Database, authority: Authority, folder: Path) -> EdgeCertificate:

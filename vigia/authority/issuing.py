@@ -38,10 +38,11 @@ class Issued:
 
 @dataclass(frozen=True)
 class Revoked:
-    """A certificate that counts no more."""
+    """A certificate that counts no more; `probe` marks one that was made to be refused, by which is seen that the list is in force."""
 
     serial_number: str
     revoked_at: datetime
+    probe: bool = False
 
 
 class Authority:
@@ -103,12 +104,21 @@ class Authority:
 
         Raises InvalidValueError when the request is none.
         """
+        return self._certify(public_key_of(request), identity, now, life)
+
+    def credentials(self, identity: str, now: datetime, life: timedelta) -> tuple[bytes, str]:
+        """A new key with a certificate in the name of `identity`, as one PEM, and its number: to be that client for a moment."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        issued = self._certify(key.public_key(), identity, now, life)
+        return private_bytes(key) + issued.chain.encode(), issued.serial_number
+
+    def _certify(self, key: ec.EllipticCurvePublicKey, identity: str, now: datetime, life: timedelta) -> Issued:
         serial_number = x509.random_serial_number()
         certificate = (
             x509.CertificateBuilder()
             .subject_name(_name(identity))
             .issuer_name(self._certificate.subject)
-            .public_key(public_key_of(request))
+            .public_key(key)
             .serial_number(serial_number)
             .not_valid_before(now - min(BACKDATED, life / 24))
             .not_valid_after(now + life)
@@ -134,13 +144,23 @@ class Authority:
             x509.CertificateRevocationListBuilder().issuer_name(self._certificate.subject).last_update(at).next_update(at + AUTHORITY_LIFE)
         )
         for one in revoked:
-            entry = x509.RevokedCertificateBuilder().serial_number(int(one.serial_number, 16)).revocation_date(one.revoked_at).build()
-            made = made.add_revoked_certificate(entry)
+            entry = x509.RevokedCertificateBuilder().serial_number(int(one.serial_number, 16)).revocation_date(one.revoked_at)
+            if one.probe:
+                entry = entry.add_extension(x509.CRLReason(x509.ReasonFlags.certificate_hold), critical=False)
+            made = made.add_revoked_certificate(entry.build())
         return made.sign(self._key, hashes.SHA256()).public_bytes(_PEM).decode()
 
-    def made(self, revocation_list: x509.CertificateRevocationList) -> bool:
-        """Whether the list is of this authority."""
-        return revocation_list.is_signature_valid(self._key.public_key())
+    def read(self, revocation_list: bytes) -> tuple[datetime, list[Revoked]] | None:
+        """When a revocation list (PEM) was made and what is in it; None when it is none of this authority."""
+        try:
+            found = x509.load_pem_x509_crl(revocation_list)
+        except ValueError:
+            return None
+        if not found.is_signature_valid(self._key.public_key()):
+            return None
+        return found.last_update_utc, [
+            Revoked(f"{one.serial_number:x}", one.revocation_date_utc, probe=len(one.extensions) > 0) for one in found
+        ]
 
     def sign(self, message: bytes) -> bytes:
         """The signature of a message to gateways. A message never looks like a certificate: those begin with 0x30."""

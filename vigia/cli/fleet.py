@@ -62,6 +62,25 @@ def token(
         typer.echo(f"for {group}/{node}, once, until {made.expires_at:%Y-%m-%d %H:%M} UTC", err=True)
 
 
+@app.command()
+def revoke(
+    group: Group,
+    node: Node,
+    because: Annotated[str, typer.Option(help="Why, for the record.")],
+    home: Home = None,
+    dsn: Dsn = None,
+) -> None:
+    """Shut a gateway out: none of its certificates and tokens counts any more. The gate ends its session within seconds."""
+    from vigia.workflows import revoke_edge
+
+    async def shut_out(tx: "Transaction") -> int:
+        edge = await _registered(tx, group, node)
+        return await revoke_edge.handle(tx, edge.edge_node_id, because, datetime.now(UTC), None)
+
+    revoked = _in_transaction(shut_out, home, dsn)
+    typer.echo(f"revoked {revoked} certificate{'' if revoked == 1 else 's'} of {group}/{node}")
+
+
 async def _registered(tx: "Transaction", group: str, node: str) -> "EdgeNode":
     from vigia.store import fleet
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from cryptography import x509
-
 from vigia.authority.issuing import Authority, Revoked
 from vigia.domain.identities import identity_of
 from vigia.gate import GateError
@@ -72,21 +70,17 @@ class ListFolder:
             raise GateError(f"{self._folder}: {error.strerror or error}; name a folder that the broker reads with --lists") from None
 
     def _write_revocations(self, revoked: Sequence[Revoked], now: datetime) -> bool:
-        present = self._present()
+        file = self._folder / REVOCATION_FILE
+        present = self._authority.read(file.read_bytes()) if file.exists() else None
         if present is not None:
-            if {entry.serial_number for entry in present} == {int(one.serial_number, 16) for one in revoked}:
+            made_at, listed = present
+            wanted = {one.serial_number for one in revoked}
+            # A probe of before does no harm, and its absence is no reason for another list.
+            if {one.serial_number for one in listed if not one.probe} <= wanted <= {one.serial_number for one in listed}:
                 return False
-            if present.last_update_utc >= now.replace(microsecond=0):
+            if made_at >= now.replace(microsecond=0):
                 return False
         return self._write(REVOCATION_FILE, self._authority.revocation_list(revoked, now))
-
-    def _present(self) -> x509.CertificateRevocationList | None:
-        """The list in the folder, if it is one of this authority."""
-        try:
-            found = x509.load_pem_x509_crl((self._folder / REVOCATION_FILE).read_bytes())
-        except (FileNotFoundError, ValueError):
-            return None
-        return found if self._authority.made(found) else None
 
     def _write(self, name: str, text: str) -> bool:
         """Replaced as a whole: a reader sees the old file or the new one."""

@@ -68,7 +68,7 @@ class Signature:
 
 @dataclass(frozen=True)
 class Identity:
-    """An edge node that has a certificate in force."""
+    """An edge node that may come in."""
 
     group_id: str
     node_id: str
@@ -186,7 +186,7 @@ async def revoke(tx: Transaction, edge_node_id: int, because: str, now: datetime
 
 
 async def in_force(tx: Transaction, now: datetime) -> list[Identity]:
-    """The edge nodes that may come in, by name."""
+    """The edge nodes that may come in, or may once their request is signed, by name."""
     return await queries.rows(tx, "edge_identities_in_force", Identity, now=now)
 
 

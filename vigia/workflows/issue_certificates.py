@@ -1,5 +1,6 @@
 """The gate signs what gateways have requested."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from vigia.authority.issuing import Authority
@@ -7,13 +8,15 @@ from vigia.domain.identities import identity_of
 from vigia.store import audit, identities
 from vigia.store.audit import Action
 from vigia.store.database import Transaction
-from vigia.store.identities import Signature
+from vigia.store.identities import Identity, Signature
 
 
-async def handle(tx: Transaction, authority: Authority, life: timedelta, now: datetime) -> list[str]:
-    """Sign every request that waits; the identities that have a new certificate."""
+async def handle(tx: Transaction, authority: Authority, life: timedelta, admitted: Collection[Identity], now: datetime) -> list[str]:
+    """Sign every request that waits, of those whom the broker admits; the identities that have a new certificate."""
     signed = []
     for request in await identities.unsigned(tx):
+        if Identity(request.group_id, request.node_id) not in admitted:
+            continue
         identity = identity_of(request.group_id, request.node_id)
         issued = authority.issue(request.request, identity, now, life)
         made = Signature(issued.serial_number, issued.chain, issued.valid_from, issued.valid_until)

@@ -14,7 +14,7 @@ from vigia.authority.requests import LONGEST_REQUEST
 from vigia.domain.errors import InvalidValueError, TokenRefusedError
 from vigia.sparkplug.names import CHECK_IN
 from vigia.store.sessions import FRONT_DESK
-from vigia.workflows import check_in_edge, enroll_edge, make_edge_token
+from vigia.workflows import check_in_edge, enroll_edge, make_edge_token, revoke_edge
 
 router = APIRouter(prefix="/api/v1", tags=["gateways"])
 
@@ -34,6 +34,20 @@ class EdgeToken(BaseModel):
 
     token: str = Field(description="For `vigia edge enroll --token`.", examples=["vge_4n0YbJ"])
     expires_at: datetime
+
+
+class Revocation(BaseModel):
+    """Why a gateway is shut out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    because: Name = Field(description="For the record.", examples=["stolen"])
+
+
+class Revoked(BaseModel):
+    """What counts no more."""
+
+    certificates: int = Field(description="How many certificates and requests were revoked.", examples=[1])
 
 
 class EnrolmentWanted(BaseModel):
@@ -102,6 +116,13 @@ async def make_token(edge_node_id: Id, wanted: TokenWanted, caller: ServiceManag
     """Let a gateway enrol once as this edge node. A token made before that was not used is void."""
     made = await make_edge_token.handle(tx, edge_node_id, timedelta(hours=wanted.valid_hours), datetime.now(UTC), caller.account_id)
     return EdgeToken(token=made.token, expires_at=made.expires_at)
+
+
+@router.post("/edge-nodes/{edge_node_id}/revoke", operation_id="revoke_edge", responses=declared(403, 404, 409))
+async def revoke(edge_node_id: Id, wanted: Revocation, caller: ServiceManager, tx: Transaction) -> Revoked:
+    """Shut the gateway out: no certificate and no token of it counts any more. Its session ends within seconds."""
+    revoked = await revoke_edge.handle(tx, edge_node_id, wanted.because, datetime.now(UTC), caller.account_id)
+    return Revoked(certificates=revoked)
 
 
 @router.post("/enrolments", operation_id="enroll_edge", responses=declared(401))
