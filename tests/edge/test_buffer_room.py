@@ -75,17 +75,21 @@ def test_what_changes_is_news_and_what_repeats_is_not(buffer: EdgeBuffer) -> Non
     assert sorted(held + buried(buffer)) == list(range(1, buffer.newest + 1))
 
 
-def test_news_that_could_not_be_stored_is_still_news_when_it_can(buffer: EdgeBuffer) -> None:
+def test_news_that_could_not_be_stored_is_news_when_it_can_and_nothing_else_is(buffer: EdgeBuffer) -> None:
     assert buffer._connection is not None
     buffer.append(state(0, 1))
     buffer._connection.execute("pragma query_only = on")
-    with pytest.raises(BufferUnavailableError):
-        buffer.append(state(1, 0))
+    for value in (1, 0):
+        with pytest.raises(BufferUnavailableError):
+            buffer.append(state(1, value))
     buffer._connection.execute("pragma query_only = off")
-    news = buffer.append(state(1, 0))[0].eseq
+    buffer.append(state(1, 1))
+    news = buffer.append(state(2, 0))[0].eseq
     for ts in range(300):
         buffer.append(noise(ts))
-    assert stored(buffer)[:2] == [1, news]
+    held = stored(buffer)
+    assert held[:2] == [1, news]
+    assert held[2:] == list(range(held[2], buffer.newest + 1))
 
 
 def test_when_only_news_is_left_the_oldest_of_it_goes(buffer: EdgeBuffer) -> None:

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import structlog
 
-from vigia.edge import EdgeError
 from vigia.edge.buffer_births import begin_birth, end_births, forget_births, read_births
 from vigia.edge.buffer_columns import Layout, UnknownPointError, UnreadableBatchError
 from vigia.edge.buffer_disk import Disk
 from vigia.edge.buffer_drops import drop, drop_older, forget, make_room
+from vigia.edge.buffer_errors import BufferFullError, BufferUnavailableError, UnbornDeviceError
 from vigia.edge.buffer_file import (
     BufferStatus,
     InUseError,
@@ -48,21 +48,10 @@ EVICT_ATTEMPTS = 3
 SETTLE_AT_ONCE = 500
 SETTLE_WHEN_FULL = 10
 DISK_FULL = "disk full"
+DAMAGED = "damaged on disk"
 EVICT_SHARE = 0.1  # of the file, so that a full buffer is not trimmed at every tick
 SAMPLE_BYTES = 24  # with all that belongs to it; hardly ever more
-SPARE_BYTES = 32 * 1024
-
-
-class BufferUnavailableError(EdgeError):
-    """The buffer cannot be written now; nothing was stored, try again."""
-
-
-class BufferFullError(BufferUnavailableError):
-    """The disk that holds the buffer is full."""
-
-
-class UnbornDeviceError(EdgeError):
-    """A source gave samples of a device, or of a point, that it has not announced."""
+SPARE_BYTES = 16 * 1024
 
 
 class EdgeBuffer:
@@ -153,7 +142,7 @@ class EdgeBuffer:
         unreadable = [eseq for (eseq, *_), batch in zip(rows, found, strict=True) if batch is None]
         if unreadable:
             with self._lock, self._transaction() as (connection, state):
-                drop(connection, unreadable, "damaged on disk", state)
+                self._say_dropped(drop(connection, unreadable, DAMAGED, state), DAMAGED)
         return [batch for batch in found if batch is not None]
 
     def tombstones(self) -> list[Tombstone]:
@@ -201,7 +190,8 @@ class EdgeBuffer:
         """Drop batches older than the allowed age, each drop a tombstone; returns how many. Raises BufferUnavailableError."""
         with self._lock, self._transaction() as (connection, state):
             self._disk.keep_reserve()
-            return drop_older(connection, state.running_s - int(self.max_age_s), f"older than {self.max_age_s / 3600:g} h", state)
+            reason = f"older than {self.max_age_s / 3600:g} h"
+            return self._say_dropped(drop_older(connection, state.running_s - int(self.max_age_s), reason, state), reason)
 
     def use_bd_seq(self, bd_seq: int) -> None:
         """A CONNECT that carries this number may leave now.
@@ -235,8 +225,9 @@ class EdgeBuffer:
                 for tick in ticks:
                     batches += self._insert_tick(connection, tick, births, state)
         except BaseException:
-            self._news = News()  # it holds words that were not stored: forget all, so that what comes is news
+            self._news.discard()
             raise
+        self._news.keep()
         self._births = births
         return batches
 
@@ -279,9 +270,15 @@ class EdgeBuffer:
         use = page_use(connection)
         share = int(use.held * EVICT_SHARE)
         if use.held + needed > self.max_bytes:
-            make_room(connection, use.held + needed + share - self.max_bytes, f"the buffer's limit of {self.max_bytes} bytes", state)
+            reason = f"the buffer's limit of {self.max_bytes} bytes"
+            self._say_dropped(make_room(connection, use.held + needed + share - self.max_bytes, reason, state), reason)
         elif use.spare < needed and self._disk.is_scarce():
-            make_room(connection, needed + share - use.spare, DISK_FULL, state)
+            self._say_dropped(make_room(connection, needed + share - use.spare, DISK_FULL, state), DISK_FULL)
+
+    def _say_dropped(self, batches: int, reason: str) -> int:
+        if batches:
+            log.warning("batches dropped", buffer=self.path.name, batches=batches, reason=reason)
+        return batches
 
     def _settle(self, watermark: int, at_once: int) -> None:
         """Forget the next `at_once` batches up to the watermark."""
@@ -319,7 +316,8 @@ class EdgeBuffer:
         """The disk is full: give back the reserve, so that the dropping itself can be written, and drop a share of the batches."""
         self._use_reserve()
         with self._transaction() as (connection, state):
-            make_room(connection, SPARE_BYTES + int(page_use(connection).held * EVICT_SHARE), DISK_FULL, state)
+            wanted = SPARE_BYTES + int(page_use(connection).held * EVICT_SHARE)
+            self._say_dropped(make_room(connection, wanted, DISK_FULL, state), DISK_FULL)
         self._empty_log()
 
     def _use_reserve(self) -> None:

@@ -3,12 +3,10 @@
 import sqlite3
 from collections.abc import Iterable
 
-import structlog
-
 from vigia.edge.buffer_file import State, page_use, write_tombstone
 from vigia.edge.buffer_records import Tombstone, runs
 
-log = structlog.get_logger()
+ROW_BYTES = 50  # of a batch beside its body, index included
 
 
 def forget(connection: sqlite3.Connection, first: int, last: int, state: State) -> int:
@@ -29,23 +27,27 @@ def drop(connection: sqlite3.Connection, eseqs: Iterable[int], reason: str, stat
         state.samples_dropped += forget(connection, first, last, state)
         _bury(connection, Tombstone(state.epoch, first, last, reason))
         count += last - first + 1
-    if count:
-        log.warning("batches dropped", batches=count, reason=reason)
     return count
 
 
-def make_room(connection: sqlite3.Connection, wanted_bytes: int, reason: str, state: State) -> None:
-    """Drop the least important batches, of these the oldest first, until `wanted_bytes` of the file's pages are free or none is left."""
+def make_room(connection: sqlite3.Connection, wanted_bytes: int, reason: str, state: State) -> int:
+    """Drop the least important batches, of these the oldest first, until `wanted_bytes` of the file's pages are free or none is left.
+
+    Returns how many.
+    """
     goal = page_use(connection).held - wanted_bytes
+    dropped = 0
     while (missing := page_use(connection).held - goal) > 0:
         chosen: list[int] = []
         for eseq, size in connection.execute("select eseq, length(body) from batch order by priority, eseq"):
             if missing <= 0:
                 break
             chosen.append(eseq)
-            missing -= size
-        if not drop(connection, sorted(chosen), reason, state):
-            return
+            missing -= size + ROW_BYTES
+        if not chosen:
+            break
+        dropped += drop(connection, sorted(chosen), reason, state)
+    return dropped
 
 
 def drop_older(connection: sqlite3.Connection, stored_s: int, reason: str, state: State) -> int:

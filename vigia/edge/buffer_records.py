@@ -73,11 +73,12 @@ def by_device(samples: Iterable[Sample]) -> Iterator[tuple[str, tuple[Sample, ..
 
 
 class News:
-    """What was last told of the points whose changes are news."""
+    """What was last told of the points whose changes are news. What `priority` hears counts once `keep` says that it is stored."""
 
     def __init__(self) -> None:
         self._points: dict[int, frozenset[str]] = {}
         self._told: dict[tuple[int, str], tuple[object, int]] = {}
+        self._heard: dict[tuple[int, str], tuple[object, int]] = {}
 
     def priority(self, birth: Birth, samples: Iterable[Sample]) -> int:
         """What is dropped last when there is no room: a batch with news. What only repeats the last word is none."""
@@ -88,10 +89,19 @@ class News:
         for sample in samples:
             if sample.point in points:
                 key, word = (birth.birth_id, sample.point), (sample.value, sample.quality)
-                if self._told.get(key) != word:
-                    self._told[key] = word
+                if self._heard.get(key, self._told.get(key)) != word:
+                    self._heard[key] = word
                     found = PRIORITY_NEWS
         return found
+
+    def keep(self) -> None:
+        """What was heard is stored."""
+        self._told |= self._heard
+        self._heard.clear()
+
+    def discard(self) -> None:
+        """What was heard is not stored."""
+        self._heard.clear()
 
     def forget(self, birth_ids: Iterable[int]) -> None:
         """These births are no more."""
