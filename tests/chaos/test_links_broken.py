@@ -11,7 +11,7 @@ import pytest
 from chaos_account import Account
 from chaos_fleet import HZ, NODES
 from chaos_plant import Plant, plant
-from chaos_processes import Process, wait_for
+from chaos_processes import PATIENCE_S, Process, wait_for
 from fault_proxy import LOOPBACK, FaultProxy
 
 from vigia.ingest.config import BrokerConfig
@@ -51,7 +51,7 @@ def speak_for(one: Plant, seconds: float) -> None:
 
 def live_p95_s(one: Plant, mended: int) -> float:
     """95 % of what was said from hour `mended` on, while older hours still waited, was stored within so many seconds."""
-    one.stored_until(mended)
+    one.stored_until(mended, PATIENCE_S + mended / HZ)  # what waited was at most as long in coming
     seen = one.watch.hours(one.gateway.hour)
     drained = float(seen[:mended].max())
     told = np.array(one.gateway.told_at)
