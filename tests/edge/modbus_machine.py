@@ -11,7 +11,7 @@ from pymodbus.pdu import ModbusPDU
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-TABLES = {1: "coil", 2: "discrete_input", 3: "holding_register", 4: "input_register"}
+TABLES = {1: "coil", 2: "discrete_input", 3: "holding_register", 4: "input_register", 5: "write", 6: "write", 16: "write"}
 BITS = 256
 
 Memory = Mapping[str, list[object]]
@@ -30,8 +30,10 @@ class Machine:
     requests: list[tuple[int, Request]] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     connections: int = 0
+    together: int = 0  # requests that it had to answer at once, at most
 
     async def start(self) -> None:
+        self._open = 0
         devices = [SimDevice(id=unit, simdata=_blocks(memory), action=self._action(unit)) for unit, memory in self.units.items()]
         self._server = ModbusTcpServer(
             devices, framer=self.framer, address=("127.0.0.1", self.port), trace_pdu=self._trace, trace_connect=self._count
@@ -50,6 +52,8 @@ class Machine:
         await self.stop()
 
     def _trace(self, sending: bool, pdu: ModbusPDU) -> ModbusPDU:  # noqa: FBT001 - the library's hook
+        self._open = self._open + 1 if not sending else 0
+        self.together = max(self.together, self._open)
         if not sending:
             self._asked = (TABLES[pdu.function_code], pdu.address, pdu.count)
             self.requests.append((pdu.dev_id, self._asked))

@@ -7,16 +7,20 @@ imported when a configuration names it, so a gateway needs no library of a proto
 from collections.abc import AsyncIterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from pydantic import BaseModel
 
 from vigia.edge import EdgeError
-from vigia.edge.samples import Tick
+from vigia.edge.samples import Point, Tick, Value
 
 
 class SourceUnavailableError(EdgeError):
     """The machine, or the server that speaks for it, is away."""
+
+
+class CommandRefusedError(EdgeError):
+    """The machine refuses a command."""
 
 
 class Source(Protocol):
@@ -38,6 +42,21 @@ class Source(Protocol):
 
     def resume(self, position: str | None) -> None:
         """Before each entering: go on after the tick that told `position`; None is a first start."""
+
+
+@runtime_checkable
+class Writable(Protocol):
+    """A source that can also act on its machines."""
+
+    def writable(self, device: str, name: str) -> Point:
+        """The point or method `name` of `device`, as far as it is known. Raises EdgeError saying why when it cannot be written."""
+
+    async def write(self, device: str, point: str, value: Value) -> None:
+        """Write `value`, in the point's unit, or call the method; once, and return when the machine has said that it did.
+
+        Safe to call while the source is iterated. Raises CommandRefusedError when nothing was done: the machine said no, or the value
+        does not fit. Raises SourceUnavailableError when the machine is away, or did not answer: it may have acted or not.
+        """
 
 
 SOURCES: Mapping[str, str] = {

@@ -85,6 +85,15 @@ class PointConfig(ScaledPoint):
         return self.address + self.width
 
     @property
+    def why_read_only(self) -> str:
+        """Why no command can write it, "" when one can."""
+        if self.table not in ("coil", "holding_register"):
+            return f"a {self.table} can only be read"
+        if self.type == "bit":
+            return "a write takes the whole register; write that one"
+        return "its factor is 0" if self.factor == 0 else ""
+
+    @property
     def point(self) -> Point:
         """As it is announced."""
         datatype = DataType.DOUBLE if self.is_scaled else _DATATYPES[self.type]
