@@ -24,6 +24,10 @@ BATCH = "Vigia/Batch"  # number of this message's batch within the epoch, from 1
 NEWEST = "Vigia/Newest"  # newest batch number given out: a lost tail shows
 ACKNOWLEDGED = "Vigia/Acknowledged"  # written by the host: everything up to this number is committed
 TOMBSTONE = "Vigia/Tombstone"  # JSON {"epoch", "from", "to", "reason"}: numbers dropped on purpose, both ends included
+DEVICE_CONTROL = "Device Control/"  # of a device: how the names of commands begin that write no point of the same name
+WRITABLE = "writable"  # property: true for a metric that a DCMD may write
+COMMAND = "Vigia/Command"  # in a DCMD, JSON {"id", "issued_at", "expires_at", "requested_by", "approved_by"}; times in ms since 1970 UTC
+COMMAND_RESULT = "Vigia/Command Result"  # JSON {"id", "command", "outcome", "reason", "at"}; outcome is done, refused or failed
 
 HOST_ID = "vigia"
 
