@@ -41,6 +41,7 @@ def play_edge(folder: Path) -> Transcript:
         nodes={ALONE: ["A"], WALKING: ["A", "B"], SCRIPTED: ["A"]},
         waiting=(ALONE, WALKING),
         fresh=(ALONE, SCRIPTED),
+        writable={},
         told={ALONE: alone.told, WALKING: walking.told},
         source_times=(START_MS - STEP_MS, START_MS + 1000 * STEP_MS),
     )

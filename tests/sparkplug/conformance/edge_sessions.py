@@ -115,6 +115,19 @@ def subscribes_to_ncmd(reading: Reading, _kinds: tuple[str, ...]) -> Said:
         yield bool(line.granted) and line.granted[0] < birth.index, f"{birth} before the subscription"
 
 
+@check
+def subscribes_to_dcmd(reading: Reading, _kinds: tuple[str, ...]) -> Said:
+    """For each device that can be written, by its name or by a + for all."""
+    for name, devices in reading.facts["writable"].items():
+        topic = f"spBv1.0/{name.replace('/', '/DCMD/', 1)}"
+        for line in reading.of_nodes[name]:
+            granted = {one for (_, subscribe), _ in zip(line.subscriptions, line.granted, strict=False) for one in subscribe.filters}
+            for message in line.of("DBIRTH"):
+                if message.device in devices:
+                    heard = {(f"{topic}/{message.device}", 1), (f"{topic}/+", 1)} & granted
+                    yield bool(heard) and line.granted[0] < message.index, f"{message} before the subscription to its commands"
+
+
 # ── deaths ──
 
 

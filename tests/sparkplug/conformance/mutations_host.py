@@ -253,11 +253,6 @@ def _late_word(transcript: Transcript) -> Transcript:
     return at(transcript, death, event, replace(command, line=event.line, at=event.at))
 
 
-def _unfarewelled(transcript: Transcript) -> Transcript:
-    """The death that no DISCONNECT follows tells an old time."""
-    return publish("STATE", _later(-60_000), -1, _offline)(transcript)
-
-
 DEATHS = [
     _m("a false word is not contradicted", _silent, "message-flow-hid-sparkplug-state-message-delivered"),
     _m("a false word is contradicted with another time", _birth(_later(5), 3), "message-flow-hid-sparkplug-state-message-delivered"),

@@ -119,6 +119,12 @@ CONNECTIONS = [
         "message-flow-edge-node-ncmd-subscribe",
     ),
     _m("no subscription to STATE", packet(Subscribe, filters=(("spBv1.0/air/NCMD/bcn", 1),)), f"{SERVERS}-state-subs"),
+    _m("no subscription to DCMD", packet(Subscribe, -1, filters=(("spBv1.0/air/NCMD/zgz", 1),)), "message-flow-device-dcmd-subscribe"),
+    _m(
+        "a subscription to DCMD at QoS 0",
+        packet(Subscribe, -1, filters=(("spBv1.0/air/NCMD/zgz", 1), ("spBv1.0/air/DCMD/zgz/+", 0))),
+        "message-flow-device-dcmd-subscribe",
+    ),
     _m("two connections at once", _stays_connected, f"{SERVERS}-single-server"),
     _m("data is the first message", move("DDATA", "NBIRTH"), "principles-birth-certificates-order"),
 ]
