@@ -253,13 +253,15 @@ def _late_word(transcript: Transcript) -> Transcript:
     return at(transcript, death, event, replace(command, line=event.line, at=event.at))
 
 
+_OLD_END = publish("STATE", _later(-60_000), -1, _offline)
+
 DEATHS = [
     _m("a false word is not contradicted", _silent, "message-flow-hid-sparkplug-state-message-delivered"),
     _m("a false word is contradicted with another time", _birth(_later(5), 3), "message-flow-hid-sparkplug-state-message-delivered"),
     _m("no death at the end", drop("STATE", 0, _offline), TERMINATION, f"{DEATH}-payload-timestamp-disconnect-clean"),
     _m("the death after DISCONNECT", _farewell_first, TERMINATION, f"{DEATH}-payload-timestamp-disconnect-clean"),
     _m("the death tells when the session began", _death(_later(-1_000)), f"{DEATH}-payload-timestamp-disconnect-clean"),
-    _m("a death without DISCONNECT tells an old time", _unfarewelled, f"{DEATH}-payload-timestamp-disconnect-with-no-disconnect-packet"),
+    _m("a death without DISCONNECT tells an old time", _OLD_END, f"{DEATH}-payload-timestamp-disconnect-with-no-disconnect-packet"),
     _m("the death at QoS 0", _death(lambda one: replace(one, qos=0)), f"{ENDED}-qos", f"{DEATH}-qos"),
     _m("the death is not retained", _death(lambda one: replace(one, retain=False)), f"{ENDED}-retained", f"{DEATH}-retain"),
     _m("the death on STATE/vigia", _death(lambda one: replace(one, topic="STATE/vigia")), f"{ENDED}-topic", f"{DEATH}-topic"),
