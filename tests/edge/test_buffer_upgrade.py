@@ -63,7 +63,7 @@ def test_it_is_then_what_a_new_one_is(path: Path) -> None:
     EdgeBuffer(path).close()
     new, old = sqlite3.connect(":memory:"), sqlite3.connect(path)
     new.executescript(SCHEMA)
-    for table in ("state", "birth", "batch", "tombstone"):
+    for table in ("state", "birth", "batch", "tombstone", "command", "command_result"):
         columns = [sorted(row[1:4] for row in one.execute(f"pragma table_info({table})")) for one in (new, old)]
         assert columns[0] == columns[1], table
     assert old.execute("pragma user_version").fetchone() == (VERSION,)

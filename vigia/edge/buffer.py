@@ -193,6 +193,12 @@ class EdgeBuffer:
             reason = f"older than {self.max_age_s / 3600:g} h"
             return self._say_dropped(drop_older(connection, state.running_s - int(self.max_age_s), reason, state), reason)
 
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction on what else the file holds, on disk when it is left. Raises BufferUnavailableError."""
+        with self._lock, self._transaction() as (connection, _):
+            yield connection
+
     def use_bd_seq(self, bd_seq: int) -> None:
         """A CONNECT that carries this number may leave now.
 

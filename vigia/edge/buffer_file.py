@@ -58,6 +58,19 @@ create table tombstone (
     reason text not null,
     primary key (epoch, first)
 ) without rowid;
+create table command (
+    id         text primary key,       -- of a command that acted: it never acts again
+    device_id  text not null,
+    name       text not null,
+    expires_at integer not null,
+    ended      integer not null default 0
+) without rowid;
+create table command_result (          -- those that wait until their device is there to tell them
+    number    integer primary key,
+    device_id text not null,
+    at        integer not null,
+    body      text not null
+);
 """
 
 

@@ -7,7 +7,7 @@ from vigia.edge.buffer_columns import Layout
 from vigia.edge.buffer_records import read_device
 from vigia.edge.samples import Sample
 
-VERSION = 1
+VERSION = 2
 
 _TO_1 = (
     "alter table state add column running_s integer not null default 0",
@@ -26,6 +26,11 @@ _TO_1 = (
     "insert into tombstone select epoch, first, last, reason from one_tombstone, state",
     "drop table one_tombstone",
 )
+_TO_2 = (
+    """create table command (id text primary key, device_id text not null, name text not null, expires_at integer not null,
+       ended integer not null default 0) without rowid""",
+    "create table command_result (number integer primary key, device_id text not null, at integer not null, body text not null)",
+)
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
@@ -37,9 +42,12 @@ def upgrade(connection: sqlite3.Connection) -> None:
         return
     connection.execute("begin immediate")
     try:
-        for statement in _TO_1:
+        if version < 1:
+            for statement in _TO_1:
+                connection.execute(statement)
+            _to_columns(connection)
+        for statement in _TO_2:
             connection.execute(statement)
-        _to_columns(connection)
         connection.execute(f"pragma user_version = {VERSION}")
         connection.execute("commit")
     except BaseException:

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from vigia.edge import EdgeError
+from vigia.edge.command_config import CommandConfig, check_commands, refuse_repeated_commands
 from vigia.edge.enrolled import with_identity
 from vigia.edge.sources import SOURCES, Source, source_class
 from vigia.errors import ConfigError
@@ -115,6 +116,13 @@ class NodeConfig(_Table):
     window: int = Field(default=256, ge=1, le=10_000, description="Batches sent and not yet acknowledged, at most.")
     source: dict[str, Any]
     report: tuple[PointRule, ...] = ()
+    command: tuple[CommandConfig, ...] = ()
+
+    @field_validator("command")
+    @classmethod
+    def _commands_are_unique(cls, commands: tuple[CommandConfig, ...]) -> tuple[CommandConfig, ...]:
+        refuse_repeated_commands(commands)
+        return commands
 
     @field_validator("group_id", "node_id")
     @classmethod
@@ -213,11 +221,13 @@ def _source(path: Path, index: int, node: NodeConfig, folder: Path) -> Source:
         raise ConfigError(f"{path}: node[{index}].source.type is {kind!r}; choose one of: {', '.join(SOURCES)}")
     try:
         chosen = source_class(kind)
-        return chosen(chosen.Config.model_validate(node.source), folder)
+        source = chosen(chosen.Config.model_validate(node.source), folder)
     except ValidationError as error:
         raise ConfigError(_explain(path, f"node[{index}].source.", error)) from None
     except EdgeError as error:
         raise ConfigError(f"{path}: node[{index}].source: {error}") from None
+    check_commands(f"{path}: node[{index}]", node.command, source)
+    return source
 
 
 def _explain(path: Path, prefix: str, error: ValidationError) -> str:

@@ -1,11 +1,11 @@
 """The Sparkplug messages of one edge node: births, data, deaths; and what a command asks for."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import count
 
 from vigia.edge.buffer_records import Batch, Birth, Tombstone
-from vigia.edge.samples import Point, Sample
+from vigia.edge.samples import Device, Point, Sample
 from vigia.sparkplug import names
 from vigia.sparkplug.datatypes import DataType, Scalar
 from vigia.sparkplug.payload import Metric, Payload, Property, decode
@@ -32,10 +32,11 @@ class Command:
 class Messages:
     """Builds the payloads of one edge node. Aliases are given once for its whole life, unique over all its devices.
 
-    Metrics stand in the order of their times, as Sparkplug wants them.
+    Metrics stand in the order of their times, as Sparkplug wants them. `commands` says what a DCMD may write to a device.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, commands: Callable[[Device], tuple[Point, ...]] = lambda _device: ()) -> None:
+        self._commands = commands
         self._aliases: dict[tuple[str, str], int] = {}
         self._numbers = count()
         self._latest: dict[tuple[str, str], Sample] = {}
@@ -69,13 +70,18 @@ class Messages:
         device = birth.device
         known = {point.name for point in device.points}
         old = {point.name: point for one in earlier for point in one.device.points if point.name not in known}
+        commands = {point.name: point for point in self._commands(device)}
+        control = [point for name, point in commands.items() if name not in known | old.keys()]
         metrics = (
             self._text(device.device_id, names.SERIAL_NUMBER, device.serial, now),
             self._text(device.device_id, names.MODEL, device.model, now),
             self._whole(device.device_id, names.EPOCH, epoch, now),
             self._whole(device.device_id, names.BATCH, newest, now),
-            *(self._point(device.device_id, point, now) for point in device.points),
-            *(self._point(device.device_id, point, now) for point in old.values()),
+            *(
+                self._point(device.device_id, point, now, writable=point.name in commands)
+                for point in (*device.points, *old.values(), *control)
+            ),
+            *([Metric(names.COMMAND, self._alias(device.device_id, names.COMMAND), now, DataType.STRING)] if commands else []),
         )
         return Payload(now, tuple(sorted(metrics, key=_time)))
 
@@ -112,18 +118,31 @@ class Messages:
         acknowledged = (epoch, watermark) if isinstance(epoch, int) and isinstance(watermark, int) else None
         return Command(rebirth=values.get(names.REBIRTH) is True, acknowledged=acknowledged)
 
+    def device_command(self, device: Device, data: bytes) -> Payload:
+        """The DCMD `data` to `device`; its metrics have names, but None for an unknown alias. Raises PayloadError."""
+        by_alias = {alias: name for (device_id, name), alias in self._aliases.items() if device_id == device.device_id}
+        datatypes: dict[str | int, DataType] = {names.COMMAND: DataType.STRING}
+        datatypes.update({point.name: point.datatype for point in self._commands(device)})
+        datatypes.update({alias: datatypes[name] for alias, name in by_alias.items() if name in datatypes})
+        payload = decode(data, datatypes)
+        named = (
+            one if one.name is not None or one.alias is None else replace(one, name=by_alias.get(one.alias)) for one in payload.metrics
+        )
+        return replace(payload, metrics=tuple(named))
+
     def _samples(self, batch: Batch, datatypes: dict[str, DataType], *, historical: bool) -> Iterator[Metric]:
         for sample in batch.samples:
             alias, properties = self._alias(batch.device_id, sample.point), _quality(sample)
             yield Metric(None, alias, sample.ts, datatypes[sample.point], sample.value, historical, properties=properties)
 
-    def _point(self, device_id: str, point: Point, now: int) -> Metric:
+    def _point(self, device_id: str, point: Point, now: int, *, writable: bool) -> Metric:
         described: dict[str, Property] = {
             names.ENG_UNIT: point.unit,
             names.ENG_LOW: point.low,
             names.ENG_HIGH: point.high,
             names.KIND: point.kind,
             names.DOCUMENTATION: point.documentation,
+            names.WRITABLE: writable or None,
         }
         latest = self._latest.get((device_id, point.name))
         properties: dict[str, Property] = {key: value for key, value in described.items() if value not in (None, "")}

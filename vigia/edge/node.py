@@ -11,7 +11,9 @@ from itertools import cycle
 
 import structlog
 
+from vigia.edge.allowed import Allowed
 from vigia.edge.buffer import BufferUnavailableError, EdgeBuffer
+from vigia.edge.commander import Commander
 from vigia.edge.config import BrokerConfig, NodeConfig
 from vigia.edge.connection import ConnectionLostError
 from vigia.edge.messages import Messages
@@ -47,14 +49,18 @@ class EdgeNode:
                 for rule in config.report
             ]
         )
-        self._messages = Messages()
-        self._mail = Mail(buffer, Outbox(config.window, config.ack_timeout_s))
+        self._allowed = Allowed(config.command, source)
+        self._messages = Messages(self._allowed.announced)
+        self._storing = asyncio.Lock()
+        self._commander = Commander(config.name, self._allowed, self._messages, buffer, self._store)
+        self._mail = Mail(buffer, Outbox(config.window, config.ack_timeout_s), command=self._commander.hear)
 
     async def run(self) -> None:
         """Work until cancelled. Raises EdgeError when the source cannot be understood."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._supervisor.run(), name=f"{self._config.name} collect")
             tasks.create_task(self._talk(), name=f"{self._config.name} talk")
+            tasks.create_task(self._commander.run(), name=f"{self._config.name} command")
             tasks.create_task(self._settle(), name=f"{self._config.name} settle")
             tasks.create_task(self._drop_old(), name=f"{self._config.name} drop old")
 
@@ -70,10 +76,17 @@ class EdgeNode:
 
     async def _collect(self, tick: Tick) -> None:
         self._report.forget(device.device_id for device in tick.births)
-        await self._store(replace(tick, samples=self._report.new(tick.samples)))
+        births = tuple(self._allowed.reporting(device) for device in tick.births)
+        await self._store(replace(tick, samples=self._report.new(tick.samples), births=births))
+        if births:
+            self._commander.devices_came()
 
     async def _store(self, tick: Tick) -> None:
         """Put `tick` on disk, however long the disk refuses, and hand it to the session."""
+        async with self._storing:  # batches are offered in the order of their numbers
+            await self._store_next(tick)
+
+    async def _store_next(self, tick: Tick) -> None:
         # Before it is on disk: the session must not find a new machine's birth there and give it the old one's values.
         for device in tick.births:
             self._messages.forget(device.device_id)

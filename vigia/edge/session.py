@@ -6,6 +6,7 @@ took the message.
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -22,7 +23,7 @@ from vigia.edge.outbox import Outbox
 from vigia.sparkplug import SparkplugError
 from vigia.sparkplug.payload import Payload, encode
 from vigia.sparkplug.session import HostState, PrimaryHost, next_seq, node_death
-from vigia.sparkplug.topics import MessageType, StateTopic, Topic, node_command_filter
+from vigia.sparkplug.topics import MessageType, StateTopic, Topic, device_command_filter, node_command_filter
 
 log = structlog.get_logger()
 
@@ -52,6 +53,7 @@ class Mail:
     anew: bool = False
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     settle_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    command: Callable[[str, bytes], None] = lambda _device_id, _data: None  # takes each DCMD
 
     def open_epoch(self) -> None:
         """Follow the buffer into a new epoch, in which nothing is acknowledged yet."""
@@ -84,6 +86,7 @@ class Session:
         self._host = server.host
         self._host_spoke = False
         self._host_topic = str(StateTopic(config.primary_host)) if config.primary_host else None
+        self._device_commands = device_command_filter(config.group_id, config.node_id)
         self._death_topic = self._topic(MessageType.NDEATH)
         self._born: dict[str, Birth] = {}
         self._told_at: dict[str, float] = {}
@@ -105,7 +108,7 @@ class Session:
         """
         self._mail.anew = False
         self._host.online = False  # until it says so here again
-        filters = [node_command_filter(self._config.group_id, self._config.node_id)]
+        filters = [node_command_filter(self._config.group_id, self._config.node_id), self._device_commands]
         await self._connection.open(filters if self._host_topic is None else [*filters, self._host_topic])
         try:
             await self._wait_for_host()
@@ -125,6 +128,8 @@ class Session:
             if topic == self._host_topic:
                 self._host.hears(HostState.decode(data))
                 self._host_spoke = True
+            elif topic.startswith(self._device_commands.removesuffix("+")):
+                self._mail.command(topic.rpartition("/")[2], data)
             else:
                 self._obey(data)
         except SparkplugError as error:
