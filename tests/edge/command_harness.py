@@ -63,11 +63,15 @@ class BareHost:
         payload = Payload(now_ms() if sent is None else sent, metrics)
         self._client.publish(f"spBv1.0/plant/DCMD/hall/{device}", encode(payload), 0)
 
-    def order(self, device: str, name: str, value: Scalar, datatype: DataType, **words: Any) -> dict[str, Any]:  # noqa: ANN401
-        """Send a command with a Vigía host's words, and wait for its next result."""
-        before = len(self.results)
+    def command(self, device: str, name: str, value: Scalar, datatype: DataType, **words: Any) -> None:  # noqa: ANN401
+        """Send a command with a Vigía host's words."""
         said = command_words(words.pop("id_"), **words)
         self.send(device, Metric(name, datatype=datatype, value=value), Metric(names.COMMAND, datatype=DataType.STRING, value=said))
+
+    def order(self, device: str, name: str, value: Scalar, datatype: DataType, **words: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Send a command, and wait for the next result."""
+        before = len(self.results)
+        self.command(device, name, value, datatype, **words)
         return self.next_result(before)
 
     def next_result(self, before: int) -> dict[str, Any]:

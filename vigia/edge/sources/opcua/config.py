@@ -13,6 +13,7 @@ from vigia.edge.sources.tables import DeviceId, SourceTable
 
 Security = Literal["none", "sign", "sign_and_encrypt"]
 Policy = Literal["Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"]
+Argument = Literal["Boolean", "SByte", "Byte", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64", "Float", "Double", "String"]
 DEFAULT_GROUP = "default"
 
 
@@ -106,6 +107,22 @@ class PointConfig(SourceTable):
         return self
 
 
+class MethodConfig(SourceTable):
+    """A table `[[node.source.device.method]]`: what a command may call."""
+
+    name: str = Field(min_length=1, description="What commands call it.")
+    object: str = Field(description="Node id of the object, or type, that has the method.")
+    node: str = Field(description="Node id of the method.")
+    argument: Argument | None = Field(default=None, description="Data type of its only argument. Default: it takes none.")
+    unit: str = Field(default="1", min_length=1, description="UCUM code of the argument.")
+    documentation: str = Field(default="", description="What it does, for people.")
+
+    @field_validator("object", "node")
+    @classmethod
+    def _names_a_node(cls, node: str) -> str:
+        return check_node_id(node)
+
+
 class DeviceConfig(SourceTable):
     """A table `[[node.source.device]]`: a machine behind the server."""
 
@@ -114,6 +131,7 @@ class DeviceConfig(SourceTable):
     serial_node: str | None = Field(default=None, description="Or the node that tells it.")
     model: str = Field(min_length=1, description="Model code of the machine.")
     point: tuple[PointConfig, ...] = Field(min_length=1)
+    method: tuple[MethodConfig, ...] = ()
 
     @field_validator("serial_node")
     @classmethod
@@ -124,10 +142,10 @@ class DeviceConfig(SourceTable):
     def _fits_together(self) -> Self:
         if self.serial and self.serial_node is not None:
             raise ValueError("write either serial or serial_node")
-        names = [point.name for point in self.point]
+        names = [*(point.name for point in self.point), *(method.name for method in self.method)]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"point {name} appears twice; names of a device's points must be unique")
+                raise ValueError(f"point {name} appears twice; names of a device's points and methods must be unique")
         return self
 
 

@@ -14,10 +14,10 @@ from pydantic import BaseModel
 
 from vigia.edge import EdgeError
 from vigia.edge.buffer_file import now_ms
-from vigia.edge.samples import Device, Sample, Tick
+from vigia.edge.samples import Device, Point, Sample, Tick, Value
 from vigia.edge.sources import SourceUnavailableError
 from vigia.edge.sources.opcua import values
-from vigia.edge.sources.opcua.config import DeviceConfig, OpcUaConfig
+from vigia.edge.sources.opcua.config import DeviceConfig, MethodConfig, OpcUaConfig
 from vigia.edge.sources.opcua.connection import close_session, load_identity, open_session, unavailable
 from vigia.edge.sources.opcua.describe import Wanted, describe, read_each, read_limits, read_namespaces
 from vigia.edge.sources.opcua.history import History
@@ -25,6 +25,7 @@ from vigia.edge.sources.opcua.items import Item
 from vigia.edge.sources.opcua.node_ids import UnknownNamespaceError, resolve
 from vigia.edge.sources.opcua.subscriptions import Inbox, Subscriptions
 from vigia.edge.sources.opcua.values import Reading
+from vigia.edge.sources.opcua.write import call_method, method_point, write_value
 from vigia.sparkplug.names import QUALITY_BAD, QUALITY_GOOD
 
 log = structlog.get_logger()
@@ -110,6 +111,38 @@ class OpcUaSource:
                     born = await self._look_again()
                 if born:
                     yield self._birth(born)
+
+    # ── commands ──
+
+    def writable(self, device: str, name: str) -> Point:
+        """The variable or method called `name`. Raises EdgeError when there is none, or it is an element of an array."""
+        found = self._writable(device, name)
+        return method_point(found) if isinstance(found, MethodConfig) else found.point
+
+    async def write(self, device: str, point: str, value: Value) -> None:
+        """Write the variable, or call the method. Raises CommandRefusedError with the server's status, SourceUnavailableError."""
+        found = self._writable(device, point)
+        session = self._session
+        try:
+            with unavailable(self._config.url):
+                if isinstance(found, MethodConfig):
+                    await call_method(session, await read_namespaces(session), found, value)
+                else:
+                    await write_value(session, found, value)
+        except SourceUnavailableError as error:
+            raise SourceUnavailableError(f"{error}; whether the machine acted is not known") from None
+
+    def _writable(self, device: str, name: str) -> Item | MethodConfig:
+        for one in self._config.device:
+            for method in one.method if one.device_id == device else ():
+                if method.name == name:
+                    return method
+        for item in self.items:
+            if (item.device_id, item.config.name) == (device, name):
+                if item.config.index is not None:
+                    raise EdgeError(f"point {name} of {device} is an element of an array, which cannot be written alone")
+                return item
+        raise EdgeError(f"the source has no point or method {name} of a device {device}; correct the command, or add it")
 
     # ── values ──
 
