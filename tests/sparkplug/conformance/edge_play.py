@@ -7,7 +7,7 @@ from unittest.mock import patch
 from conformance.gateway import START_MS, STEP_MS, Gateway, Machines
 from conformance.packets import Connect, Disconnect, Publish, Suback
 from conformance.people import now_ms, until, until_quiet
-from conformance.scripted import NOT_GOOD
+from conformance.scripted import DEVICE, NOT_GOOD
 from conformance.stage import Stage, stage
 from conformance.tap import Record
 from conformance.transcript import Transcript
@@ -20,6 +20,8 @@ from vigia.supervisor.broker import running_broker
 
 HOST = "vigia"
 ALONE, WALKING, SCRIPTED = "air/bcn", "air/mad", "air/zgz"
+WRITTEN = "DOUBLE"
+WRITABLE = f'primary_host = ""\n[[node.command]]\ndevice = "{DEVICE}"\nname = "{WRITTEN}"\nacts_on = "{WRITTEN}"\nplain = true'
 REBIRTH = Metric(names.REBIRTH, datatype=DataType.BOOLEAN, value=True)
 WRAP_HOURS = 140
 
@@ -35,13 +37,13 @@ def play_edge(folder: Path) -> Transcript:
         _one_server(stages[0], alone)
         walking = Machines(folder / "walking", WALKING, urls, stages[0].did)
         _two_servers(stages[0], stages[1], walking)
-        _all_kinds_of_values(stages[0], Gateway(folder / "scripted", SCRIPTED, urls[:1], 'primary_host = ""', 'type = "scripted"'))
+        _all_kinds_of_values(stages[0], Gateway(folder / "scripted", SCRIPTED, urls[:1], WRITABLE, 'type = "scripted"'))
     return record.transcript(
         host=HOST,
         nodes={ALONE: ["A"], WALKING: ["A", "B"], SCRIPTED: ["A"]},
         waiting=(ALONE, WALKING),
         fresh=(ALONE, SCRIPTED),
-        writable={},
+        writable={SCRIPTED: [DEVICE]},
         told={ALONE: alone.told, WALKING: walking.told},
         source_times=(START_MS - STEP_MS, START_MS + 1000 * STEP_MS),
     )
@@ -179,11 +181,13 @@ def _count_connections_from(gateway: Gateway, bd_seq: int) -> None:
 
 
 def _all_kinds_of_values(here: Stage, gateway: Gateway) -> None:
-    """No host is waited for: the births come at once, then whatever the machine tells."""
+    """No host is waited for: the births come at once, then whatever the machine tells, and what became of a command."""
     with patch.dict(SOURCES, scripted="conformance.scripted:ScriptedSource"), contextlib.ExitStack() as stack:
         with here.expecting(Publish, gateway.topic("DBIRTH")):
             stack.enter_context(gateway.running())
         with here.expecting(Publish, gateway.topic("DDATA"), by=2 + len(NOT_GOOD)):
             (gateway.folder / "go").touch()
+        with here.expecting(Publish, gateway.topic("DDATA")):
+            here.director.command(gateway.topic("DCMD", DEVICE), Metric(WRITTEN, datatype=DataType.DOUBLE, value=0.75))
         here.did("stop", gateway.name)
     until_quiet(here.record)

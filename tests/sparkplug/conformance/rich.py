@@ -5,9 +5,8 @@ from typing import Any
 
 from conformance.edge_play import SCRIPTED
 from conformance.mutating import at, chain, packet, passed, payload, said
-from conformance.packets import Connect, Disconnect, Publish, Subscribe
+from conformance.packets import Connect, Disconnect, Publish
 from conformance.reading import Message, Reading
-from conformance.scripted import DEVICE
 from conformance.transcript import Transcript
 from vigia.sparkplug.datatypes import DataType
 from vigia.sparkplug.payload import Metric, Payload, encode
@@ -35,15 +34,10 @@ def scripted(message: Message) -> bool:
 
 
 def rich_edge(transcript: Transcript) -> Transcript:
-    """With a template, an instance, a data set, a device that can be written, and the last connection in MQTT 5."""
+    """With a template, an instance, a data set, and the last connection in MQTT 5."""
     last = len(list(transcript.packets(Connect))) - 1
     farewell = len(list(transcript.packets(Disconnect))) - 1
-    asked = list(transcript.packets(Subscribe))[-1][1].packet
-    assert isinstance(asked, Subscribe)
-    commands = (f"spBv1.0/{SCRIPTED.replace('/', '/DCMD/', 1)}/+", 1)
     return chain(
-        lambda one: replace(one, facts={**one.facts, "writable": {SCRIPTED: [DEVICE]}}),
-        packet(Subscribe, -1, filters=tuple(dict.fromkeys((*asked.filters, commands)))),
         payload("NBIRTH", _define, where=scripted),
         payload("DBIRTH", _bear, where=scripted),
         payload("DDATA", _tell, n=-1, where=scripted),

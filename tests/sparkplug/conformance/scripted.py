@@ -1,4 +1,4 @@
-"""A source that tells what a replay never does: every data type, readings without a value, bad and stale ones, times out of order."""
+"""A source that does what a replay never does: every data type, bad and stale readings, times out of order, a point that can be written."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -63,6 +63,12 @@ class ScriptedSource:
 
     def resume(self, position: str | None) -> None:
         self._told = position is not None
+
+    def writable(self, _device: str, name: str) -> Point:
+        return Point(name, DataType[name])
+
+    async def write(self, device: str, point: str, value: Value) -> None:
+        """Every machine of this kind takes everything."""
 
 
 def ticks() -> list[Tick]:
