@@ -13,6 +13,7 @@ from vigia.supervisor.broker import RunningBroker, running_broker
 sys.path.insert(0, str(Path(__file__).parents[1] / "chaos"))
 sys.path.insert(0, str(Path(__file__).parent))
 
+from command_harness import BareHost
 from edge_harness import Gateway, GatewayProcess, Host
 
 if TYPE_CHECKING:
@@ -38,6 +39,14 @@ def host(broker: RunningBroker) -> Iterator[Host]:
     yield one
     one.stop()
     assert one.errors == []
+
+
+@pytest.fixture
+def bare_host(broker: RunningBroker) -> Iterator[BareHost]:
+    one = BareHost(int(broker.url.rsplit(":", 1)[1]))
+    one.start()
+    yield one
+    one.stop()
 
 
 @pytest.fixture

@@ -94,14 +94,6 @@ def pump() -> Iterator[Pump]:
         yield running
 
 
-@pytest.fixture
-def bare_host(broker: RunningBroker) -> Iterator[BareHost]:
-    one = BareHost(int(broker.url.rsplit(":", 1)[1]))
-    one.start()
-    yield one
-    one.stop()
-
-
 @contextlib.contextmanager
 def commanded(folder: Path, broker: RunningBroker, node: str) -> Iterator[CommandedGateway]:
     one = CommandedGateway(folder, broker.url, node)

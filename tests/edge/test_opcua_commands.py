@@ -1,7 +1,6 @@
 """Commands to a machine that speaks OPC UA: written with the server's type, called once, refused in the server's own words."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -141,14 +140,6 @@ name = "Device Control/Restart"
 acts_on = "restart"
 critical = true
 """
-
-
-@pytest.fixture
-def bare_host(broker: RunningBroker) -> Iterator[BareHost]:
-    one = BareHost(int(broker.url.rsplit(":", 1)[1]))
-    one.start()
-    yield one
-    one.stop()
 
 
 def test_a_restart_happens_once_whatever_ends_the_gateway(
