@@ -214,6 +214,9 @@ class _Filler:
         for name, kind, unit, value in (("state", "state", "1", "1"), ("T50", "measurement", "[degR]", "1400 + n")):
             self.add("point", asset_id=standing["asset_id"], name=name, kind=kind, unit=unit, description=f"{word} {name}")
             _readings(self.db, ids["point_id"], value)
+        rollout_id = self.add("rollout", reason=f"{word} first", canary_share=1, created_at=NOW)
+        parts = {"rollout_id": rollout_id, "version": 1, "canary": True, "toml": f"# {word}", "sha256": word, "changed_at": NOW}
+        self.add("edge_configuration", **own, edge_node_id=edge_node_id, **parts)
         self.db.execute(
             "insert into ledger (edge_node_id, epoch, eseqs, committed, rows) values (%s, 1, '{[1,11)}', 10, 96)", (edge_node_id,)
         )

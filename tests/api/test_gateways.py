@@ -14,7 +14,7 @@ from vigia.api.config import ApiConfig
 from vigia.authority.issuing import Authority
 from vigia.domain.identities import CERTIFICATE_LIFE
 from vigia.edge.identity import Identity, Place, load, new_request, take_certificate, take_place
-from vigia.sparkplug.names import CHECK_IN
+from vigia.sparkplug import statements
 from vigia.store import identities
 from vigia.store.database import Database
 from vigia.workflows import issue_certificates
@@ -87,9 +87,9 @@ async def test_technicians_let_nobody_in_or_out(client: httpx.AsyncClient, world
     assert (await client.post(f"{node}/revoke", json={"because": "x"}, headers=bearer("technician"))).status_code == 403
 
 
-def statement(identity: Identity, text: str | None = None, purpose: bytes = CHECK_IN) -> dict[str, str]:
+def statement(identity: Identity, text: str | None = None) -> dict[str, str]:
     said = json.dumps({"at": "2026-01-01T00:00:00Z", "request": None}) if text is None else text
-    signature = base64.b64encode(identity.sign(purpose + said.encode())).decode()
+    signature = base64.b64encode(identity.sign(statements.check_in(said))).decode()
     return {"serial_number": identity.serial_number, "statement": said, "signature": signature}
 
 
@@ -113,7 +113,7 @@ async def test_a_gateway_checks_in_with_its_own_signature_only(client: httpx.Asy
     later = '{"at": "2026-01-01T00:00:00Z", "mood": "of a newer gateway"}'
     assert (await client.post("/api/v1/check-ins", json=statement(identity, later))).status_code == 200
     for forged in (
-        statement(identity, purpose=b""),
+        {**statement(identity), "signature": base64.b64encode(identity.sign(statement(identity)["statement"].encode())).decode()},
         {**statement(identity), "statement": '{"at": "2026-01-02T00:00:00Z"}'},
         {**statement(identity), "serial_number": "1"},
     ):

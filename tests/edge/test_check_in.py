@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from vigia import cli
 from vigia.authority.issuing import Authority
-from vigia.edge.check_in import CheckIns, renewal_due
+from vigia.edge.check_in import CheckIns, Unmanaged, renewal_due
 from vigia.edge.identity import Place, load, new_request, take_certificate, take_place
 
 DAY = timedelta(days=1)
@@ -36,7 +36,7 @@ def certify(authority: Authority, folder: Path, left: timedelta, life: timedelta
 async def words(folder: Path, rounds: int = 3) -> Logs:
     """What is logged while it checks in a few times."""
     with structlog.testing.capture_logs() as logs:
-        check_ins = CheckIns(folder, 0.01, pytest.fail)
+        check_ins = CheckIns(folder, 0.01, Unmanaged([]))
         checking = asyncio.create_task(check_ins.run())
         while check_ins.rounds < rounds:
             await asyncio.sleep(0.005)

@@ -75,7 +75,11 @@ async def test_from_any_position_it_tells_the_rest_and_no_more(tmp_path: Path) -
         again = source(tmp_path, STORY)
         again.resume(tick.position)
         rest = got[index + 1 :]
-        assert await until(again, len(rows_of(rest))) == rest
+        told = await until(again, len(rows_of(rest)))
+        if told[0].position is None:  # the engines that stand there, told again at each entering
+            assert (told[0].samples, told[0].deaths) == ((), ())
+            told = told[1:]
+        assert told == rest
 
 
 async def test_a_line_that_is_being_written_waits_for_its_end(tmp_path: Path) -> None:

@@ -274,13 +274,13 @@ async def test_a_check_in_needs_the_key_of_a_certificate_in_force(
     assert present.serial_number is not None
     key = load_pem_private_key((tmp_path / "identity.pem").read_bytes(), None)
     assert isinstance(key, EllipticCurvePrivateKey)
-    genuine = CheckIn(present.serial_number, b"here I am", key.sign(b"here I am", ECDSA(SHA256())), None)
+    genuine = CheckIn(present.serial_number, b"here I am", key.sign(b"here I am", ECDSA(SHA256())), T0)
 
     async def says(said: CheckIn, at: timedelta = 3 * HOUR) -> CheckedIn:
         async with app.transaction(STAFF) as tx:
             return await check_in_edge.handle(tx, said, T0 + at)
 
-    assert await says(genuine) == CheckedIn(None)
+    assert await says(genuine) == CheckedIn(None, None)
     for forged in (replace(genuine, message=b"there I am"), replace(genuine, signature=b""), replace(genuine, serial_number="1")):
         with pytest.raises(IdentityRefusedError):
             await says(forged)

@@ -10,9 +10,12 @@ import typer
 
 from vigia.cli import loop, opcua
 from vigia.cli.options import AsJson, Broker
+from vigia.errors import ConfigError
 from vigia.settings import load_settings
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from vigia.edge.buffer import BufferStatus
     from vigia.edge.config import EdgeConfig
 
@@ -28,13 +31,27 @@ Check = Annotated[bool, typer.Option("--check", help="Check the configuration an
 def run(config: Config, check: Check = False, broker: Broker = None) -> None:
     """Run the gateway until SIGTERM or Ctrl-C. Without broker or host it goes on storing."""
     from vigia.edge import agent
+    from vigia.edge.config import is_managed
 
+    if is_managed(config):
+        _run_managed(config, broker, check=check)
+        return
     edge = _load(config, broker)
     if check:
         for line in agent.check(edge):
             typer.echo(line)
         return
     loop.run_until_stopped(agent.run(edge))
+
+
+def _run_managed(config: Path, broker: str | None, *, check: bool) -> None:
+    """A gateway whose configuration comes from its server."""
+    managed = _managed()
+    if check:
+        for line in managed.check(config):
+            typer.echo(line)
+        return
+    loop.run_until_stopped(managed.run(config, broker or load_settings().broker))
 
 
 @app.command()
@@ -47,6 +64,7 @@ def enroll(
     ] = None,
 ) -> None:
     """Make a key, and get the certificate by which this gateway is known. It can be repeated until it succeeds."""
+    _managed()
     from vigia.edge.enrolment import enroll as ask
 
     if server.startswith("http://"):
@@ -75,10 +93,23 @@ def status(config: Config, as_json: AsJson = False) -> None:
         typer.echo(f"{name}: {'nothing stored yet' if one is None else _in_words(one)}")
 
 
-def _load(path: Path, broker: str | None) -> "EdgeConfig":
-    from vigia.edge.config import load_config
+def _managed() -> "ModuleType":
+    """The room of gateways with an identity. Raises ConfigError without its libraries."""
+    try:
+        from vigia.edge import managed
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"an identity needs {error.name}, which is not installed; install vigia[edge]") from None
+    return managed
 
-    return load_config(path, broker or load_settings().broker)
+
+def _load(path: Path, broker: str | None) -> "EdgeConfig":
+    from vigia.edge.config import is_managed, load_config
+
+    url = broker or load_settings().broker
+    if is_managed(path):
+        config: EdgeConfig = _managed().present_config(path, url)
+        return config
+    return load_config(path, url)
 
 
 def _in_words(one: "BufferStatus") -> str:

@@ -1,6 +1,7 @@
 """`vigia fleet`: the gateways, as their manufacturer sees them."""
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from vigia.store.database import Transaction
     from vigia.store.fleet import EdgeNode
+    from vigia.store.gateways import Gateway
     from vigia.workflows.make_edge_token import MadeToken
 
 Result = TypeVar("Result")
@@ -79,6 +81,78 @@ def revoke(
 
     revoked = _in_transaction(shut_out, home, dsn)
     typer.echo(f"revoked {revoked} certificate{'' if revoked == 1 else 's'} of {group}/{node}")
+
+
+@app.command("roll-out")
+def roll_out_command(
+    folder: Annotated[Path, typer.Argument(help="Folder with a file GROUP:NODE.toml for each gateway; by name, the first try first.")],
+    reason: Annotated[str, typer.Option(help="Why, for the record.")],
+    canary: Annotated[float, typer.Option(min=0.001, max=1, help="Share of the gateways that try first.")] = 0.1,
+    as_json: AsJson = False,
+    home: Home = None,
+    dsn: Dsn = None,
+) -> None:
+    """Give gateways new configurations. The first that does not run well under its own goes back, and stops the rest."""
+    from vigia.workflows import roll_out
+
+    files = _configurations(folder)
+
+    async def begin(tx: "Transaction") -> int:
+        named = [((await _registered(tx, group, node)).edge_node_id, toml) for (group, node), toml in files.items()]
+        return await roll_out.handle(tx, roll_out.Order(reason, canary, named), datetime.now(UTC), None)
+
+    rollout_id = _in_transaction(begin, home, dsn)
+    typer.echo(json.dumps({"rollout_id": rollout_id}) if as_json else f"roll-out {rollout_id} of {len(files)} configurations has begun")
+
+
+@app.command()
+def halt(rollout_id: Annotated[int, typer.Argument(help="Number of the roll-out.")], home: Home = None, dsn: Dsn = None) -> None:
+    """Stop a roll-out: who has not fetched a new configuration keeps the one before."""
+    from vigia.workflows import halt_rollout
+
+    async def stop(tx: "Transaction") -> None:
+        await halt_rollout.handle(tx, rollout_id, datetime.now(UTC), None)
+
+    _in_transaction(stop, home, dsn)
+    typer.echo(f"roll-out {rollout_id} is halted")
+
+
+@app.command("list")
+def list_gateways(as_json: AsJson = False, home: Home = None, dsn: Dsn = None) -> None:
+    """Show each gateway: whether it is there, its program, what it runs and is to run, its clock, its certificate."""
+    from vigia.store import gateways
+
+    async def read(tx: "Transaction") -> "list[Gateway]":
+        return await gateways.all_of_them(tx)
+
+    found = _in_transaction(read, home, dsn)
+    if as_json:
+        typer.echo(json.dumps({"gateways": [asdict(one) for one in found]}, default=lambda value: value.isoformat()))
+        return
+    typer.echo(f"{'gateway':32} {'state':8} {'program':10} {'runs':>6} {'is to':>6} {'clock':>10}  certificate until")
+    for one in found:
+        skew = "-" if one.clock_skew_ms is None else f"{one.clock_skew_ms / 1000:+.1f} s"
+        until = "none" if one.certificate_until is None else f"{one.certificate_until:%Y-%m-%d}"
+        runs, wanted = (("file" if version is None else str(version)) for version in (one.configuration_version, one.configuration_wanted))
+        name, state = f"{one.group_id}/{one.node_id}", "online" if one.online else "offline"
+        typer.echo(f"{name:32} {state:8} {one.agent_version or '-':10} {runs:>6} {wanted:>6} {skew:>10}  {until}")
+
+
+def _configurations(folder: Path) -> dict[tuple[str, str], str]:
+    """The text for each gateway that a file in `folder` names, by name. Raises ConfigError."""
+    try:
+        files = sorted(folder.glob("*.toml"))
+        if not files:
+            raise ConfigError(f"{folder} has no file GROUP:NODE.toml: write one for each gateway.")
+        found = {}
+        for file in files:
+            group, colon, node = file.stem.partition(":")
+            if not colon:
+                raise ConfigError(f"{file} names no gateway: call it GROUP:NODE.toml.")
+            found[group, node] = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{folder} cannot be read: {error}") from None
+    return found
 
 
 async def _registered(tx: "Transaction", group: str, node: str) -> "EdgeNode":

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from datetime import datetime
 
 import structlog
@@ -20,6 +20,13 @@ async def run(config: EdgeConfig) -> None:
 
     Raises EdgeError when a buffer cannot be opened or a source cannot be understood.
     """
+    with opened(config) as nodes:
+        await run_nodes(nodes, *([] if config.identity is None else [_check_in(config.identity, nodes)]))
+
+
+@contextlib.contextmanager
+def opened(config: EdgeConfig) -> Iterator[Sequence[EdgeNode]]:
+    """The nodes of `config` with their buffers, not running yet. Raises EdgeError when a buffer cannot be opened."""
     with contextlib.ExitStack() as stack:
         nodes = []
         for node, source in zip(config.nodes, config.sources, strict=True):
@@ -28,28 +35,28 @@ async def run(config: EdgeConfig) -> None:
             nodes.append(EdgeNode(node, config.broker, buffer, source))
         log.info("gateway started", nodes=len(nodes), brokers=[broker.address for broker in config.broker.each()])
         try:
-            async with asyncio.TaskGroup() as tasks:
-                for one in nodes:
-                    tasks.create_task(one.run())
-                if config.identity is not None:
-                    tasks.create_task(_check_in(config.identity, nodes))
-        except BaseExceptionGroup as group:
-            foreseen = _first_of(group, EdgeError)
-            if foreseen is None:
-                raise
-            raise foreseen from None
+            yield nodes
         finally:
             log.info("gateway stopped")
 
 
+async def run_nodes(nodes: Sequence[EdgeNode], *beside: Coroutine[None, None, None]) -> None:
+    """Run the nodes, and what runs beside them, until cancelled. Raises EdgeError when a source cannot be understood."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for work in (*(node.run() for node in nodes), *beside):
+                tasks.create_task(work)
+    except BaseExceptionGroup as group:
+        foreseen = _first_of(group, EdgeError)
+        if foreseen is None:
+            raise
+        raise foreseen from None
+
+
 async def _check_in(identity: IdentityConfig, nodes: Sequence[EdgeNode]) -> None:
-    from vigia.edge.check_in import CheckIns  # noqa: PLC0415 - a gateway without an identity needs no library for one
+    from vigia.edge.check_in import CheckIns, Unmanaged  # noqa: PLC0415 - a gateway without an identity needs no library for one
 
-    def reconnect() -> None:
-        for node in nodes:
-            node.reconnect()
-
-    await CheckIns(identity.folder, identity.check_in_s, reconnect).run()
+    await CheckIns(identity.folder, identity.check_in_s, Unmanaged(nodes)).run()
 
 
 def check(config: EdgeConfig) -> list[str]:

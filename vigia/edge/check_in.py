@@ -5,17 +5,20 @@ import base64
 import contextlib
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from vigia.edge import EdgeError
 from vigia.edge.enrolment import client, post
 from vigia.edge.identity import Identity, load, new_request, take_certificate
-from vigia.sparkplug.names import CHECK_IN
+from vigia.edge.node import EdgeNode
+from vigia.edge.snapshots import Snapshot
+from vigia.sparkplug import statements
 
 log = structlog.get_logger()
 
@@ -23,24 +26,64 @@ WARNING_DAYS = (30, 14, 7, 1)
 DAY = timedelta(days=1)
 
 
-class CheckIns:
-    """Checks in for the identity in `folder` until cancelled; `on_new_certificate` is called in the event loop when it has another one."""
+class Listener(Protocol):
+    """Whom the check-ins concern; called in the event loop, `report` in any thread."""
 
-    def __init__(self, folder: Path, every_s: float, on_new_certificate: Callable[[], None]) -> None:
+    def report(self) -> dict[str, Any] | None:
+        """What the server is told of the configuration; None of a gateway that takes none from there."""
+
+    def renewed(self) -> None:
+        """There is another certificate."""
+
+    def offered(self, snapshot: Snapshot) -> None:
+        """The server has this configuration. Raises EdgeError when it is not to be believed."""
+
+
+class Unmanaged:
+    """A gateway that is configured by its own file alone."""
+
+    def __init__(self, nodes: Sequence[EdgeNode]) -> None:
+        self._nodes = nodes
+
+    def report(self) -> None:
+        """See `Listener`."""
+
+    def renewed(self) -> None:
+        """See `Listener`."""
+        for node in self._nodes:
+            node.reconnect()
+
+    def offered(self, snapshot: Snapshot) -> None:
+        """See `Listener`."""
+
+
+class CheckIns:
+    """Checks in for the identity in `folder` until cancelled."""
+
+    def __init__(self, folder: Path, every_s: float, listener: Listener) -> None:
         self._folder = folder
         self._every_s = every_s
-        self._on_new_certificate = on_new_certificate
+        self._listener = listener
+        self._soon = asyncio.Event()
         self._last_words = ""
         self._warned: int | None = None
         self.rounds = 0
         """How often it has tried."""
 
+    def soon(self) -> None:
+        """Check in now: there is something to tell."""
+        self._soon.set()
+
     async def run(self) -> None:
         """Check in again and again. A server that is away, or refuses, is told of once and asked again."""
         while True:
+            self._soon.clear()
             try:
-                if await asyncio.to_thread(self._check_in):
-                    self._on_new_certificate()
+                answer = await asyncio.to_thread(self._check_in)
+                if answer.renewed:
+                    self._listener.renewed()
+                if answer.offered is not None:
+                    self._listener.offered(answer.offered)
                 self._last_words = ""
             except EdgeError as error:
                 if str(error) != self._last_words:
@@ -49,25 +92,27 @@ class CheckIns:
             with contextlib.suppress(EdgeError):
                 self._warn(load(self._folder))
             self.rounds += 1
-            # Spread, so that a fleet does not come in one moment.
-            await asyncio.sleep(self._every_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+            with contextlib.suppress(TimeoutError):
+                # Spread, so that a fleet does not come in one moment.
+                async with asyncio.timeout(self._every_s * random.uniform(0.5, 1.0)):  # noqa: S311 - no secret
+                    await self._soon.wait()
 
-    def _check_in(self) -> bool:
-        """Whether there is a new certificate."""
+    def _check_in(self) -> "_Answer":
         identity = load(self._folder)
         due = renewal_due(identity, datetime.now(UTC))
-        said = self._say(identity, {"request": new_request(self._folder) if due else None})
+        request = new_request(self._folder) if due else None
+        said = self._say(identity, {"request": request, "configuration": self._listener.report()})
         chain = said.get("certificate")
-        if not due or not isinstance(chain, str):
-            return False
-        take_certificate(self._folder, chain)
-        self._warned = None
-        log.info("certificate renewed", valid_until=load(self._folder).valid_until.isoformat(timespec="seconds"))
-        return True
+        renewed = due and isinstance(chain, str)
+        if renewed:
+            take_certificate(self._folder, str(chain))
+            self._warned = None
+            log.info("certificate renewed", valid_until=load(self._folder).valid_until.isoformat(timespec="seconds"))
+        return _Answer(renewed, _snapshot(said.get("configuration")))
 
     def _say(self, identity: Identity, what: dict[str, Any]) -> dict[str, Any]:
         statement = json.dumps({"at": datetime.now(UTC).isoformat(), **what})
-        signature = identity.sign(CHECK_IN + statement.encode())
+        signature = identity.sign(statements.check_in(statement))
         body = {"serial_number": identity.serial_number, "statement": statement, "signature": base64.b64encode(signature).decode()}
         with client(identity.server, identity.server_ca) as http:
             return post(http, "/api/v1/check-ins", body)
@@ -83,6 +128,21 @@ class CheckIns:
             else:
                 log.error("the certificate has ended: enrol the gateway anew", ended=ends)
             self._warned = within
+
+
+@dataclass(frozen=True)
+class _Answer:
+    renewed: bool
+    offered: Snapshot | None
+
+
+def _snapshot(said: Any) -> Snapshot | None:  # noqa: ANN401 - any JSON
+    if not isinstance(said, dict):
+        return None
+    try:
+        return Snapshot(int(said["version"]), str(said["toml"]), base64.b64decode(said["signature"]))
+    except (KeyError, ValueError, TypeError):
+        raise EdgeError("the server's configuration cannot be read; it is ignored") from None
 
 
 def renewal_due(identity: Identity, now: datetime) -> bool:

@@ -1,10 +1,11 @@
 """The gateway's configuration file: TOML, checked whole before anything starts."""
 
+import hashlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -143,6 +144,15 @@ class IdentityConfig(_Table):
 
     folder: Path = Field(description="Folder that `vigia edge enroll` filled.")
     check_in_s: float = Field(default=30.0, gt=0, le=3600, description="How often the gateway asks its server for what is new.")
+    trial_s: float = Field(default=60.0, gt=0, le=3600, description="A new configuration that does not run well for so long is left.")
+
+    def below(self, folder: Path) -> Self:
+        """The same with an absolute folder; a relative one stands in `folder`."""
+        return self.model_copy(update={"folder": folder / self.folder})
+
+
+class _Identified(_Table):
+    identity: IdentityConfig
 
 
 class _File(_Table):
@@ -156,7 +166,7 @@ class _File(_Table):
 class EdgeConfig:
     """What one gateway process does. `sources` are checked and unconnected, one a node; paths are absolute.
 
-    `identity` is None for a gateway that keeps its own certificates.
+    `identity` is None for a gateway that keeps its own certificates. `sha256` is that of the configuration's text, hexadecimal.
     """
 
     broker: BrokerConfig
@@ -164,6 +174,7 @@ class EdgeConfig:
     nodes: tuple[NodeConfig, ...]
     sources: tuple[Source, ...]
     identity: IdentityConfig | None = None
+    sha256: str = ""
 
     def buffer_path(self, node: NodeConfig) -> Path:
         """The buffer file of `node`."""
@@ -175,12 +186,40 @@ def load_config(path: Path, broker_url: str | None = None) -> EdgeConfig:
 
     Raises ConfigError naming the file, the key and the remedy.
     """
+    tables = read_tables(path)
+    return build_config(path, tables, hashlib.sha256(path.read_bytes()).hexdigest(), broker_url)
+
+
+def read_tables(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises ConfigError."""
     try:
-        tables = tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}; name the gateway's configuration with --config") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not a TOML file: {error}") from None
+
+
+def is_managed(path: Path) -> bool:
+    """Whether the gateway of this file takes its configuration from its server. Raises ConfigError for a file that cannot be read."""
+    tables = read_tables(path)
+    return "identity" in tables and "node" not in tables
+
+
+def identity_config(path: Path, tables: Mapping[str, Any]) -> IdentityConfig:
+    """The table `[identity]` of the file `path`, its folder absolute. Raises ConfigError."""
+    try:
+        return _Identified.model_validate({"identity": tables.get("identity")}).identity.below(path.absolute().parent)
+    except ValidationError as error:
+        raise ConfigError(_explain(path, "", error)) from None
+
+
+def build_config(path: Path, tables: Mapping[str, Any], sha256: str, broker_url: str | None = None) -> EdgeConfig:
+    """The configuration that `tables` of the file `path` are; `sha256` is that of their text.
+
+    Raises ConfigError naming the file, the key and the remedy.
+    """
+    tables = dict(tables)
     broker = tables.get("broker", {})
     if broker_url is not None and isinstance(broker, dict):
         tables["broker"] = {**broker, "url": broker_url, "servers": []}
@@ -204,7 +243,8 @@ def load_config(path: Path, broker_url: str | None = None) -> EdgeConfig:
         buffer=file.buffer.model_copy(update={"folder": folder / file.buffer.folder}),
         nodes=file.node,
         sources=tuple(_source(path, index, node, folder) for index, node in enumerate(file.node)),
-        identity=None if identity is None or file.identity is None else file.identity.model_copy(update={"folder": identity}),
+        identity=None if file.identity is None else file.identity.below(folder),
+        sha256=sha256,
     )
 
 

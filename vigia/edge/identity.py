@@ -141,7 +141,7 @@ def _new_key(folder: Path) -> ec.EllipticCurvePrivateKey:
         if key.public_key() != _present_key(folder):
             return key
     key = ec.generate_private_key(ec.SECP256R1())
-    _replace(file, key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    replace_file(file, key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
     return key
 
 
@@ -174,7 +174,7 @@ def take_certificate(folder: Path, chain: str) -> None:
     if not own:
         raise EdgeError("the server's certificate cannot be used: it is for another key")
     try:
-        _replace(folder / CREDENTIALS_FILE, key + chain.encode())
+        replace_file(folder / CREDENTIALS_FILE, key + chain.encode())
         (folder / NEW_KEY_FILE).unlink()
     except OSError as error:
         raise EdgeError(f"{folder}: {error.strerror or error}; the new certificate could not be kept") from None
@@ -184,17 +184,17 @@ def take_place(folder: Path, place: Place) -> None:
     """Remember where the gateway belongs. Raises EdgeError for a folder that cannot be written."""
     said = {"server": place.server, "group_id": place.group_id, "node_id": place.node_id, "broker": place.broker}
     try:
-        _replace(folder / SERVER_FILE, json.dumps(said, indent=1).encode() + b"\n")
+        replace_file(folder / SERVER_FILE, json.dumps(said, indent=1).encode() + b"\n")
         for name, text in ((SERVER_CA_FILE, place.server_ca), (BROKER_CA_FILE, place.broker_ca)):
             if text is None:
                 (folder / name).unlink(missing_ok=True)
             else:
-                _replace(folder / name, text.encode())
+                replace_file(folder / name, text.encode())
     except OSError as error:
         raise EdgeError(f"{folder}: {error.strerror or error}; choose a folder that can be written with --folder") from None
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
     """The file is the old one or the new one, whatever happens, and its owner's only."""
     partial = path.with_name(f".{path.name}")
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:

@@ -65,6 +65,16 @@ class EdgeNode:
             tasks.create_task(self._drop_old(), name=f"{self._config.name} drop old")
 
     @property
+    def name(self) -> str:
+        """Group and node, for people."""
+        return self._config.name
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the host has acknowledged anything since the node was made."""
+        return self._mail.heard
+
+    @property
     def source(self) -> SourceStatus:
         """How the node's source is doing now."""
         return self._supervisor.status

@@ -42,7 +42,7 @@ class Mail:
     """What a node's tasks share.
 
     `watermark` is the host's word in the buffer's epoch; `wake` says that there is something to do; `anew` that the session is to end and
-    another to begin.
+    another to begin; `heard` that the host has acknowledged, be it nothing new.
     """
 
     buffer: EdgeBuffer
@@ -51,6 +51,7 @@ class Mail:
     epoch: int = 0
     earlier: dict[int, int] = field(default_factory=dict)  # the host's word in epochs gone by
     anew: bool = False
+    heard: bool = False
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     settle_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     command: Callable[[str, bytes], None] = lambda _device_id, _data: None  # takes each DCMD
@@ -152,6 +153,7 @@ class Session:
                 "the host acknowledges batches that were never made; ignored", acknowledged=watermark, newest=self._buffer.newest
             )
             return
+        self._mail.heard = True
         self._outbox.acknowledge(watermark, time.monotonic())
         if watermark > self._mail.watermark:
             self._mail.watermark = watermark

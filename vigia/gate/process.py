@@ -16,7 +16,7 @@ from vigia.gate.lists import ListFolder, Lists
 from vigia.store import identities
 from vigia.store.database import Database, DatabaseUnavailableError, TransactionConflictError
 from vigia.store.identities import EdgeCertificate, Identity
-from vigia.workflows import issue_certificates, shut_out_edge, warn_of_certificate
+from vigia.workflows import issue_certificates, shut_out_edge, sign_configurations, warn_of_certificate
 
 log = structlog.get_logger()
 
@@ -76,8 +76,11 @@ class Gate:
         admitted = {identity for identity, at in self._listed_at.items() if at <= until}
         async with self._database.transaction() as tx:
             signed = await issue_certificates.handle(tx, self._authority, self._config.certificate_life, admitted, datetime.now(UTC))
+            configurations = await sign_configurations.handle(tx, self._authority)
         for identity in signed:
             log.info("certificate signed", identity=identity)
+        if configurations:
+            log.info("configurations signed", count=configurations)
 
     async def _publish(self) -> None:
         now = datetime.now(UTC)

@@ -31,8 +31,5 @@ COMMAND_RESULT = "Vigia/Command Result"  # JSON {"id", "command", "outcome", "re
 
 HOST_ID = "vigia"
 
-# ── beside MQTT, between a gateway and the api: what a signature is for ──
-CHECK_IN = b"vigia check-in\n"  # a gateway's statement about itself, signed with the key of its certificate
-
 MAX_PAYLOAD_BYTES = 1_000_000
 MAX_METRICS = 5_000

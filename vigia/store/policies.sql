@@ -24,20 +24,21 @@ begin
         execute format('alter table %I force row level security', name);
         execute format('create policy service on %I to vigia_service using (true) with check (true)', name);
         execute format('create policy reporter on %I for select to vigia_reporter using (true)', name);
-        continue when name in ('account', 'login_session', 'dead_letter', 'detector_snapshot', 'edge_token');
+        continue when name in ('account', 'login_session', 'dead_letter', 'detector_snapshot', 'edge_configuration', 'edge_token');
         execute format('grant select on %I to vigia_reporter', name);
     end loop;
     -- Tables that say whose a row is. Callers see theirs; staff alone writes, below are the exceptions.
     foreach name in array array['customer', 'site', 'area', 'line', 'edge_node', 'role', 'installation', 'finding', 'prediction', 'failure_case',
                                 'alarm', 'alarm_event', 'work_order', 'work_order_event', 'work_order_step', 'visit', 'state_interval',
-                                'contract', 'audit_event', 'edge_certificate'] loop
+                                'contract', 'audit_event', 'edge_certificate', 'edge_configuration'] loop
         execute format('create policy caller on %I for select to vigia_app, vigia_owner using (may_see(customer_id))', name);
     end loop;
     -- What staff writes through the app or a migration.
     foreach name in array array['customer', 'site', 'area', 'line', 'edge_node', 'role', 'asset', 'asset_model', 'point', 'installation', 'failure_case',
                                 'alarm', 'alarm_event', 'work_order', 'work_order_event', 'work_order_step', 'visit', 'state_interval',
                                 'contract', 'audit_event', 'account', 'login_session', 'birth', 'dead_letter', 'detector_snapshot', 'edge_certificate',
-                                'edge_epoch', 'edge_token', 'finding', 'ledger', 'model_version', 'prediction', 'tombstone'] loop
+                                'edge_configuration', 'edge_epoch', 'edge_token', 'finding', 'ledger', 'model_version', 'prediction', 'rollout',
+                                'tombstone'] loop
         execute format('create policy staff on %I to vigia_app, vigia_owner using (caller_is_staff()) with check (caller_is_staff())', name);
     end loop;
     -- Rows without a customer of their own belong to the edge node they came from, or to no one in particular.
@@ -49,6 +50,10 @@ begin
         execute format('create policy caller on %I for select to vigia_app, vigia_owner using (caller_customer() is not null)', name);
     end loop;
 end $$;
+
+-- A roll-out is visible to whom it brings something.
+create policy caller on rollout for select to vigia_app, vigia_owner
+    using (exists (select from edge_configuration c where c.rollout_id = rollout.rollout_id));
 
 -- A machine and its points are visible to whom it serves, or has served.
 create policy caller on asset for select to vigia_app, vigia_owner using (exists (select from installation i where i.asset_id = asset.asset_id));
@@ -72,12 +77,13 @@ grant select (account_id, customer_id, kind, name, language, disabled_at) on acc
 
 grant select on
     account, alarm, alarm_event, area, asset, asset_model, audit_event, birth, contract, customer, dead_letter, edge_certificate,
-    edge_epoch, edge_node, edge_token, failure_case, finding, installation, ledger, line, login_session, model_version, point, prediction,
-    role, schema_migration, site, state_interval, tombstone, visit, work_order, work_order_event, work_order_step
+    edge_configuration, edge_epoch, edge_node, edge_token, failure_case, finding, installation, ledger, line, login_session, model_version,
+    point, prediction, role, rollout, schema_migration, site, state_interval, tombstone, visit, work_order, work_order_event,
+    work_order_step
 to vigia_app;
 grant insert, update on
-    account, alarm, area, asset, asset_model, contract, customer, edge_certificate, edge_node, edge_token, failure_case, installation, line,
-    login_session, point, role, site, state_interval, visit, work_order, work_order_step
+    account, alarm, area, asset, asset_model, contract, customer, edge_certificate, edge_configuration, edge_node, edge_token, failure_case,
+    installation, line, login_session, point, role, rollout, site, state_interval, visit, work_order, work_order_step
 to vigia_app;
 grant insert on alarm_event, audit_event, work_order_event to vigia_app;
 grant delete on login_session, dead_letter to vigia_app;

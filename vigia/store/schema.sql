@@ -78,6 +78,11 @@ create table edge_node (
     last_commit_at  timestamptz,                      -- wall clock of that commit
     epoch           bigint,                           -- newest batch number the edge has announced (its heartbeat)
     newest_eseq     bigint,
+    agent_version   text,                             -- of the gateway's program, as its last birth said
+    configuration_sha256 text,                        -- of the configuration it runs, likewise
+    clock_skew_ms   bigint,                           -- how far its clock is ahead of ours, when it last spoke of the time
+    checked_in_at   timestamptz,                      -- an enrolled gateway's last check-in
+    configuration_version int,                        -- what it then said to run; null: its own file
     unique (customer_id, edge_node_id),
     foreign key (customer_id, site_id) references site (customer_id, site_id)
 ) with (fillfactor = 45, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 1);  -- each commit of its readings touches it
@@ -608,6 +613,37 @@ create table edge_certificate (
     foreign key (customer_id, edge_node_id) references edge_node (customer_id, edge_node_id)
 );
 create index edge_certificate_node_idx on edge_certificate (edge_node_id);
+
+-- New configurations for some gateways: a share tries first, and the first that fails stops the rest.
+create table rollout (
+    rollout_id   int generated always as identity primary key,
+    reason       text not null,
+    canary_share float8 not null check (canary_share > 0 and canary_share <= 1),
+    stage        text not null default 'canary' check (stage in ('canary', 'rest', 'done', 'halted')),
+    created_at   timestamptz not null,
+    created_by   int references account,              -- null: from the command line
+    ended_at     timestamptz,
+    check ((stage in ('done', 'halted')) = (ended_at is not null))
+);
+
+-- The versions of a gateway's configuration. One that was tried and failed is never offered again: going back is a new version.
+create table edge_configuration (
+    edge_configuration_id int generated always as identity primary key,
+    customer_id           int not null,
+    edge_node_id          int not null,
+    version               int not null check (version > 0),
+    rollout_id            int not null references rollout,
+    canary                boolean not null,           -- tries it before the others
+    toml                  text not null,
+    sha256                text not null,              -- of toml, hexadecimal
+    signature             bytea,                      -- the authority's, for this gateway and version; null until the gate has signed
+    state                 text not null default 'waiting' check (state in ('waiting', 'released', 'applied', 'failed', 'withdrawn')),
+    changed_at            timestamptz not null,
+    detail                text not null default '',   -- why it failed
+    unique (edge_node_id, version),
+    unique (rollout_id, edge_node_id),
+    foreign key (customer_id, edge_node_id) references edge_node (customer_id, edge_node_id)
+);
 
 -- What migrate has done: component 'vigia' names the files of migrations/, 'jobs' the packaged ones of procrastinate.
 create table schema_migration (

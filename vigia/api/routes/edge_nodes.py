@@ -27,6 +27,15 @@ class EdgeNodeRow(RowModel):
     died_at: datetime | None
     last_reading_at: datetime | None = Field(description="Newest source time committed.")
     last_commit_at: datetime | None = Field(description="Wall clock of that commit.")
+    agent_version: str | None = Field(description="Of the gateway's program, as its last birth said.", examples=["0.1.0"])
+    configuration_sha256: str | None = Field(description="Of the configuration it runs, hexadecimal, likewise.")
+    clock_skew_ms: int | None = Field(
+        description="How far its clock is ahead of the server's; a delay on the line shows as behind.", examples=[-12]
+    )
+    checked_in_at: datetime | None = Field(description="An enrolled gateway's last check-in.")
+    configuration_version: int | None = Field(description="What it then said to run; null: its own file.", examples=[7])
+    configuration_wanted: int | None = Field(description="What it is to run; null: its own file.", examples=[7])
+    certificate_until: datetime | None = Field(description="When its newest certificate ends; null: it has none.")
     committed: int = Field(description="Batches whose rows are in the database.", examples=[4190])
     dropped: int = Field(description="Batches the gateway gave up, with a recorded reason.", examples=[0])
     missing: int = Field(description="Batches neither committed nor dropped: on their way, or lost.", examples=[0])

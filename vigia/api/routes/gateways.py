@@ -1,20 +1,22 @@
 """Gateways: their leave to come in, and the certificates by which they are known."""
 
+import base64
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Request, status
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from vigia.api.fields import Id, Moment, Name
+from vigia.api.fields import MAX_INT, Id, Moment, Name, Text
 from vigia.api.problems import declared
 from vigia.api.session import ServiceManager, Transaction
 from vigia.api.state import state_of
 from vigia.authority.requests import LONGEST_REQUEST
 from vigia.domain.errors import InvalidValueError, TokenRefusedError
-from vigia.sparkplug.names import CHECK_IN
+from vigia.sparkplug import statements
 from vigia.store.sessions import FRONT_DESK
 from vigia.workflows import check_in_edge, enroll_edge, make_edge_token, revoke_edge
+from vigia.workflows.report_configuration import Report
 
 router = APIRouter(prefix="/api/v1", tags=["gateways"])
 
@@ -74,11 +76,26 @@ class Enrolment(BaseModel):
     broker_ca: str | None = Field(description="PEM of who vouches for the broker; null for the authorities of the gateway's system.")
 
 
+class ConfigurationFailure(BaseModel):
+    """A version that a gateway tried and left."""
+
+    version: int = Field(ge=1, le=MAX_INT)
+    why: Text
+
+
+class ConfigurationReport(BaseModel):
+    """What a gateway runs that takes its configuration from here."""
+
+    version: int | None = Field(ge=1, le=MAX_INT)
+    failed: ConfigurationFailure | None = None
+
+
 class Statement(BaseModel):
     """What a gateway says about itself. Fields that this server does not know are a newer gateway's."""
 
     at: Moment
     request: CertificateRequest | None = None
+    configuration: ConfigurationReport | None = None
 
 
 class CheckInWanted(BaseModel):
@@ -90,7 +107,8 @@ class CheckInWanted(BaseModel):
     statement: str = Field(
         max_length=20_000,
         description="JSON as text, because the signature is over its bytes: `at`, the gateway's clock; `request`, PKCS #10 in PEM for its "
-        "next certificate, or null.",
+        "next certificate, or null; `configuration`, of a gateway that takes it from here: the `version` that it runs, or null, and "
+        "`failed`, the newest `version` that it tried and left, and `why`, or null.",
         examples=['{"at": "2026-01-01T00:00:00Z", "request": null}'],
     )
     signature: Base64Bytes = Field(
@@ -98,8 +116,18 @@ class CheckInWanted(BaseModel):
     )
 
 
+class Configuration(BaseModel):
+    """A version of a gateway's configuration."""
+
+    version: int = Field(examples=[7])
+    toml: str
+    signature: str = Field(description="Of the authority, over the gateway's name, the version and the text; DER in base64.")
+
+
 class CheckedIn(BaseModel):
     """What waits for the gateway."""
+
+    configuration: Configuration | None = Field(description="What it is to run; null while there is nothing for it.")
 
     certificate: str | None = Field(
         description="The one it asked for, PEM with the authority's behind it; null until it is signed: ask again."
@@ -150,8 +178,25 @@ async def check_in(wanted: CheckInWanted, request: Request) -> CheckedIn:
     except ValidationError:
         raise InvalidValueError("The statement does not have the form the documentation gives.") from None
     said = check_in_edge.CheckIn(
-        wanted.serial_number, CHECK_IN + wanted.statement.encode("utf-8", "replace"), wanted.signature, statement.request
+        serial_number=wanted.serial_number,
+        message=statements.check_in(wanted.statement),
+        signature=wanted.signature,
+        at=statement.at,
+        request=statement.request,
+        report=_report(statement.configuration),
     )
     async with state_of(request).database.transaction(FRONT_DESK) as tx:
         found = await check_in_edge.handle(tx, said, datetime.now(UTC))
-    return CheckedIn(certificate=found.renewed)
+    offered = found.offered
+    return CheckedIn(
+        certificate=found.renewed,
+        configuration=None
+        if offered is None
+        else Configuration(version=offered.version, toml=offered.toml, signature=base64.b64encode(offered.signature).decode()),
+    )
+
+
+def _report(said: ConfigurationReport | None) -> Report | None:
+    if said is None:
+        return None
+    return Report(said.version, said.failed.version, said.failed.why) if said.failed is not None else Report(said.version)

@@ -78,6 +78,11 @@ create table edge_node (
     last_commit_at  timestamptz,                      -- wall clock of that commit
     epoch           bigint,                           -- newest batch number the edge has announced (its heartbeat)
     newest_eseq     bigint,
+    agent_version   text,                             -- of the gateway's program, as its last birth said
+    configuration_sha256 text,                        -- of the configuration it runs, likewise
+    clock_skew_ms   bigint,                           -- how far its clock is ahead of ours, when it last spoke of the time
+    checked_in_at   timestamptz,                      -- an enrolled gateway's last check-in
+    configuration_version int,                        -- what it then said to run; null: its own file
     unique (customer_id, edge_node_id),
     foreign key (customer_id, site_id) references site (customer_id, site_id)
 ) with (fillfactor = 45, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 1);  -- each commit of its readings touches it
@@ -609,6 +614,37 @@ create table edge_certificate (
 );
 create index edge_certificate_node_idx on edge_certificate (edge_node_id);
 
+-- New configurations for some gateways: a share tries first, and the first that fails stops the rest.
+create table rollout (
+    rollout_id   int generated always as identity primary key,
+    reason       text not null,
+    canary_share float8 not null check (canary_share > 0 and canary_share <= 1),
+    stage        text not null default 'canary' check (stage in ('canary', 'rest', 'done', 'halted')),
+    created_at   timestamptz not null,
+    created_by   int references account,              -- null: from the command line
+    ended_at     timestamptz,
+    check ((stage in ('done', 'halted')) = (ended_at is not null))
+);
+
+-- The versions of a gateway's configuration. One that was tried and failed is never offered again: going back is a new version.
+create table edge_configuration (
+    edge_configuration_id int generated always as identity primary key,
+    customer_id           int not null,
+    edge_node_id          int not null,
+    version               int not null check (version > 0),
+    rollout_id            int not null references rollout,
+    canary                boolean not null,           -- tries it before the others
+    toml                  text not null,
+    sha256                text not null,              -- of toml, hexadecimal
+    signature             bytea,                      -- the authority's, for this gateway and version; null until the gate has signed
+    state                 text not null default 'waiting' check (state in ('waiting', 'released', 'applied', 'failed', 'withdrawn')),
+    changed_at            timestamptz not null,
+    detail                text not null default '',   -- why it failed
+    unique (edge_node_id, version),
+    unique (rollout_id, edge_node_id),
+    foreign key (customer_id, edge_node_id) references edge_node (customer_id, edge_node_id)
+);
+
 -- What migrate has done: component 'vigia' names the files of migrations/, 'jobs' the packaged ones of procrastinate.
 create table schema_migration (
     component  text not null check (component in ('vigia', 'jobs')),
@@ -643,20 +679,21 @@ begin
         execute format('alter table %I force row level security', name);
         execute format('create policy service on %I to vigia_service using (true) with check (true)', name);
         execute format('create policy reporter on %I for select to vigia_reporter using (true)', name);
-        continue when name in ('account', 'login_session', 'dead_letter', 'detector_snapshot', 'edge_token');
+        continue when name in ('account', 'login_session', 'dead_letter', 'detector_snapshot', 'edge_configuration', 'edge_token');
         execute format('grant select on %I to vigia_reporter', name);
     end loop;
     -- Tables that say whose a row is. Callers see theirs; staff alone writes, below are the exceptions.
     foreach name in array array['customer', 'site', 'area', 'line', 'edge_node', 'role', 'installation', 'finding', 'prediction', 'failure_case',
                                 'alarm', 'alarm_event', 'work_order', 'work_order_event', 'work_order_step', 'visit', 'state_interval',
-                                'contract', 'audit_event', 'edge_certificate'] loop
+                                'contract', 'audit_event', 'edge_certificate', 'edge_configuration'] loop
         execute format('create policy caller on %I for select to vigia_app, vigia_owner using (may_see(customer_id))', name);
     end loop;
     -- What staff writes through the app or a migration.
     foreach name in array array['customer', 'site', 'area', 'line', 'edge_node', 'role', 'asset', 'asset_model', 'point', 'installation', 'failure_case',
                                 'alarm', 'alarm_event', 'work_order', 'work_order_event', 'work_order_step', 'visit', 'state_interval',
                                 'contract', 'audit_event', 'account', 'login_session', 'birth', 'dead_letter', 'detector_snapshot', 'edge_certificate',
-                                'edge_epoch', 'edge_token', 'finding', 'ledger', 'model_version', 'prediction', 'tombstone'] loop
+                                'edge_configuration', 'edge_epoch', 'edge_token', 'finding', 'ledger', 'model_version', 'prediction', 'rollout',
+                                'tombstone'] loop
         execute format('create policy staff on %I to vigia_app, vigia_owner using (caller_is_staff()) with check (caller_is_staff())', name);
     end loop;
     -- Rows without a customer of their own belong to the edge node they came from, or to no one in particular.
@@ -668,6 +705,10 @@ begin
         execute format('create policy caller on %I for select to vigia_app, vigia_owner using (caller_customer() is not null)', name);
     end loop;
 end $$;
+
+-- A roll-out is visible to whom it brings something.
+create policy caller on rollout for select to vigia_app, vigia_owner
+    using (exists (select from edge_configuration c where c.rollout_id = rollout.rollout_id));
 
 -- A machine and its points are visible to whom it serves, or has served.
 create policy caller on asset for select to vigia_app, vigia_owner using (exists (select from installation i where i.asset_id = asset.asset_id));
@@ -691,12 +732,13 @@ grant select (account_id, customer_id, kind, name, language, disabled_at) on acc
 
 grant select on
     account, alarm, alarm_event, area, asset, asset_model, audit_event, birth, contract, customer, dead_letter, edge_certificate,
-    edge_epoch, edge_node, edge_token, failure_case, finding, installation, ledger, line, login_session, model_version, point, prediction,
-    role, schema_migration, site, state_interval, tombstone, visit, work_order, work_order_event, work_order_step
+    edge_configuration, edge_epoch, edge_node, edge_token, failure_case, finding, installation, ledger, line, login_session, model_version,
+    point, prediction, role, rollout, schema_migration, site, state_interval, tombstone, visit, work_order, work_order_event,
+    work_order_step
 to vigia_app;
 grant insert, update on
-    account, alarm, area, asset, asset_model, contract, customer, edge_certificate, edge_node, edge_token, failure_case, installation, line,
-    login_session, point, role, site, state_interval, visit, work_order, work_order_step
+    account, alarm, area, asset, asset_model, contract, customer, edge_certificate, edge_configuration, edge_node, edge_token, failure_case,
+    installation, line, login_session, point, role, rollout, site, state_interval, visit, work_order, work_order_step
 to vigia_app;
 grant insert on alarm_event, audit_event, work_order_event to vigia_app;
 grant delete on login_session, dead_letter to vigia_app;

@@ -149,7 +149,11 @@ limit %(limit)s;
 -- name: list_edge_nodes
 -- With the account of its numbered batches over all its epochs.
 select n.edge_node_id, n.customer_id, n.site_id, s.name as site, n.group_id, n.node_id, n.online, n.born_at, n.died_at,
-       n.last_reading_at, n.last_commit_at,
+       n.last_reading_at, n.last_commit_at, n.agent_version, n.configuration_sha256, n.clock_skew_ms, n.checked_in_at,
+       n.configuration_version,
+       (select max(version) from edge_configuration c where c.edge_node_id = n.edge_node_id and c.state in ('released', 'applied'))
+           as configuration_wanted,
+       (select max(valid_until) from edge_certificate c where c.edge_node_id = n.edge_node_id and c.revoked_at is null) as certificate_until,
        (select coalesce(sum(committed), 0)::bigint from ledger g where g.edge_node_id = n.edge_node_id) as committed,
        (select coalesce(sum(buried), 0)::bigint from ledger g where g.edge_node_id = n.edge_node_id) as dropped,
        (select coalesce(sum(upper(hole) - lower(hole)), 0)::bigint from ledger_hole h where h.edge_node_id = n.edge_node_id) as missing
@@ -158,6 +162,24 @@ where n.edge_node_id > coalesce(%(cursor)s::bigint, 0)
   and (%(id)s::int is null or n.edge_node_id = %(id)s)
   and (%(site_id)s::int is null or n.site_id = %(site_id)s)
 order by n.edge_node_id
+limit %(limit)s;
+
+-- name: list_rollouts
+select r.rollout_id, r.reason, r.canary_share, r.stage, r.created_at, r.ended_at,
+       count(*) filter (where c.state = 'waiting') as waiting, count(*) filter (where c.state = 'released') as released,
+       count(*) filter (where c.state = 'applied') as applied, count(*) filter (where c.state = 'failed') as failed,
+       count(*) filter (where c.state = 'withdrawn') as withdrawn
+from rollout r join edge_configuration c using (rollout_id)
+where r.rollout_id < coalesce(%(cursor)s::bigint, 9223372036854775807) and (%(id)s::int is null or r.rollout_id = %(id)s)
+group by r.rollout_id
+order by r.rollout_id desc
+limit %(limit)s;
+
+-- name: list_edge_configurations
+select edge_configuration_id, version, rollout_id, canary, sha256, state, changed_at, detail
+from edge_configuration
+where edge_configuration_id < coalesce(%(cursor)s::bigint, 9223372036854775807) and edge_node_id = %(edge_node_id)s
+order by edge_configuration_id desc
 limit %(limit)s;
 
 -- name: list_points

@@ -80,13 +80,15 @@ class ReplaySource:
             if self._file is None and self._logbook_path.exists():
                 self._file = self._logbook_path.open("rb")
                 self._remember()
+                if self._engines:
+                    yield Tick(births=tuple(engine(role, one.serial, self._config.model) for role, one in self._engines.items()))
             for entry, offset in self._new_entries():
                 for tick in self._happens(entry, offset):
                     yield tick
             await asyncio.sleep(self._config.poll_s)
 
     def _remember(self) -> None:
-        """Build the world as it was at the position, telling nothing: all of it was told before."""
+        """Build the world as it was at the position. What happened was told before; that the engines stand there is told again."""
         before, self._offset = self._offset, 0
         for entry, offset in self._new_entries(before):
             if entry.get("role") in self._devices:
