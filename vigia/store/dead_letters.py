@@ -13,6 +13,7 @@ from vigia.store.columns import Byteas
 from vigia.store.database import Transaction
 
 KEPT_BYTES: Final = MAX_PAYLOAD_BYTES
+BEGINNING_BYTES: Final = 64 * 1024  # of a larger one, which no one can bring back: enough to see what it is
 LONGEST_DETAIL: Final = 2_000
 KEEP: Final = timedelta(days=90)
 MOST_BYTES: Final = 2_000_000_000
@@ -59,7 +60,7 @@ async def add(tx: Transaction, *letters: NewDeadLetter) -> None:
         topic=[_text(letter.topic) for letter in letters],
         reason=[_text(letter.reason) for letter in letters],
         detail=[_text(letter.detail)[:LONGEST_DETAIL] for letter in letters],
-        payload=_payloads([letter.payload[:KEPT_BYTES] for letter in letters]),
+        payload=_payloads([_kept(letter.payload) for letter in letters]),
         size=[len(letter.payload) for letter in letters],
     )
 
@@ -98,6 +99,10 @@ async def take(tx: Transaction, dead_letter_id: int) -> DeadLetter | None:
 async def trim(tx: Transaction, keep: timedelta = KEEP, most_bytes: int = MOST_BYTES) -> int:
     """Drop the letters older than `keep`, and the oldest beyond `most_bytes` of payload; how many went."""
     return await queries.execute(tx, "trim_dead_letters", keep=keep, most_bytes=most_bytes)
+
+
+def _kept(payload: bytes) -> bytes:
+    return payload if len(payload) <= KEPT_BYTES else payload[:BEGINNING_BYTES]
 
 
 def _payloads(kept: Sequence[bytes]) -> Byteas:
