@@ -1,8 +1,9 @@
 """Charts and latest values out of a week of readings, through the functions the pages use, in a database that upkeep has been over.
 
-The week: 10,000 points in machines of ten. One in twenty is watched, read all the time; the others are read once a second for part of a
-minute each hour. So the whole has the asked number of readings while the queries, which are for watched points, meet full days. It is
-written as ingest writes it, ten minutes a commit, with rollups and latest values; then closed days are packed. The last two days are open.
+The week: 10,000 points in machines of ten. One in a hundred is watched, read all the time; the others are read once a second for part of
+a minute each hour. So the whole has the asked number of readings while the queries, which are for watched points, meet full days. It is
+written as ingest writes it, a minute a commit and minute after minute: readings and rollups of one point lie as far apart as they do in
+service. Then closed days are packed; the last two days are open.
 """
 
 import asyncio
@@ -20,12 +21,13 @@ from numpy.typing import NDArray
 from vigia.bench import fleet
 from vigia.bench.load import DEVIATION, MEAN, START_MS, Load
 from vigia.bench.machine import machine, versions
+from vigia.ingest.prepare import concatenate
 from vigia.store import fleet as stored_fleet
 from vigia.store import migrate, telemetry, upkeep
 from vigia.store.database import Caller, Database, Transaction
 from vigia.store.embedded import postgres
 from vigia.store.telemetry import GOOD, Readings, Writer, from_us
-from vigia.store.temporary import settle, temporary_database
+from vigia.store.temporary import commit_without_waiting, settle, temporary_database
 from vigia.workflows import keep_telemetry
 
 ROWS, ROWS_UNCOMPRESSED = 100_000_000, 20_000_000
@@ -33,11 +35,11 @@ POINTS = 10_000
 POINTS_PER_MACHINE = 10
 DAYS = 7
 SECOND_US, MINUTE_US, HOUR_US = 1_000_000, 60_000_000, 3_600_000_000
-BLOCK_US = 10 * MINUTE_US  # a commit
 START_US = START_MS * 1_000
 END_US = START_US + DAYS * 24 * HOUR_US
 PIXELS = 1_000
 DENSE = 5_000  # readings a point in the week, from which on watched points are read often
+FEW = 5_000_000  # readings in the week, up to which a commit spans an hour
 SEED = 1
 STAFF = Caller(staff=True)
 
@@ -69,7 +71,7 @@ class Week:
     @property
     def watched(self) -> int:
         """How many points are read all the time."""
-        return max(20, self.points // 20)
+        return max(20, self.points // 100)
 
     @property
     def every_s(self) -> int:
@@ -81,6 +83,11 @@ class Week:
         """For how many seconds an hour the other points are read."""
         an_hour = self.rows / (DAYS * 24) - self.watched * 3_600 / self.every_s
         return min(60, max(1, round(an_hour / (self.points - self.watched))))
+
+    @property
+    def commit_us(self) -> int:
+        """What one commit spans. Of a week of few readings, as in tests, an hour: then nobody looks at the times."""
+        return MINUTE_US if self.rows >= FEW else HOUR_US
 
 
 def measure(bench: QueryBench) -> dict[str, object]:
@@ -102,6 +109,7 @@ def measure(bench: QueryBench) -> dict[str, object]:
 async def _measure(bench: QueryBench, server_dsn: str) -> dict[str, object]:
     async with temporary_database(server_dsn) as dsn:
         profile = (await migrate.migrate(dsn)).profile
+        await commit_without_waiting(dsn)
         week = Week(bench.rows or (ROWS_UNCOMPRESSED if profile == "plain" else ROWS))
         async with Database(dsn, "vigia_service", max_size=1) as service:
             async with service.transaction(STAFF) as tx:
@@ -145,27 +153,26 @@ async def _measure(bench: QueryBench, server_dsn: str) -> dict[str, object]:
 async def _fill(database: Database, week: Week, ids: NDArray[np.int32]) -> int:
     """Write the week; how many readings it has."""
     writer, rows = Writer(), 0
-    for start in range(START_US, END_US, BLOCK_US):
-        block = _block(week, ids, start)
+    for start in range(START_US, END_US, week.commit_us):
+        block = concatenate([_minute(week, ids, at) for at in range(start, start + week.commit_us, MINUTE_US)])
         async with database.transaction() as tx:
-            await writer.add_sorted(tx, block)
+            await writer.add(tx, block)
         writer.committed()
         rows += len(block)
     return rows
 
 
-def _block(week: Week, ids: NDArray[np.int32], start: int) -> Readings:
-    """Ten minutes from `start` (microseconds since 1970 UTC), sorted."""
+def _minute(week: Week, ids: NDArray[np.int32], start: int) -> Readings:
+    """The readings from `start` (microseconds since 1970 UTC)."""
+    minute = start // MINUTE_US
     watched, others = np.arange(week.watched), np.arange(week.watched, week.points)
-    minute = others % 60  # of the hour: when the point is read
-    first = start % HOUR_US // MINUTE_US
-    others = others[(minute >= first) & (minute < first + BLOCK_US // MINUTE_US)]
-    steady = start + np.arange(0, BLOCK_US, week.every_s * SECOND_US)
-    burst = start - start % HOUR_US + np.arange(week.burst_s) * SECOND_US
+    others = others[others % 60 == minute % 60]  # a point is read in the same minute of each hour
+    steady = start + np.arange(0, MINUTE_US, week.every_s * SECOND_US)
+    burst = start + np.arange(week.burst_s) * SECOND_US
     point = np.concatenate((np.repeat(watched, len(steady)), np.repeat(others, len(burst))))
-    ts = np.concatenate((np.tile(steady, len(watched)), (np.add.outer(others % 60 * MINUTE_US, burst)).reshape(-1)))
-    value = np.round(np.random.default_rng((SEED, start // BLOCK_US)).normal(MEAN, DEVIATION, len(point)), 3)
-    return Readings(ids[point], ts, value, np.full(len(point), GOOD, np.int16)).sorted()
+    ts = np.concatenate((np.tile(steady, len(watched)), np.tile(burst, len(others))))
+    value = np.round(np.random.default_rng((SEED, minute)).normal(MEAN, DEVIATION, len(point)), 3)
+    return Readings(ids[point], ts, value, np.full(len(point), GOOD, np.int16))
 
 
 def _questions(ids: NDArray[np.int32]) -> dict[str, Asked]:
