@@ -94,12 +94,22 @@ class Collector:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        work = asyncio.create_task(self.run())
+        self._work = asyncio.create_task(self.run())
         try:
             yield
         finally:
-            work.cancel()
-            await asyncio.wait([work])
+            self._work.cancel()
+            await asyncio.wait([self._work])
+
+    @property
+    def heard(self) -> tuple[int, int]:
+        """Grows with whatever happens."""
+        return self.lives, len(self.samples)
+
+    @property
+    def failed(self) -> BaseException | None:
+        """What ended it, if it ended."""
+        return self._work.exception() if self._work.done() else None
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:

@@ -21,6 +21,7 @@ from unittest import mock
 from asyncua import Server, ua
 from asyncua.common.node import Node
 from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.server.address_space import AddressSpace
 from asyncua.server.history import HistoryStorageInterface
 from asyncua.server.internal_session import InternalSession
 from asyncua.server.internal_subscription import InternalSubscription
@@ -231,6 +232,10 @@ class Machine:
 
         with mock.patch.object(MonitoredItemService, "_create_data_change_monitored_item", refuse):
             yield
+
+    def of_any_type(self) -> Any:  # noqa: ANN401
+        """A context in which its nodes may tell values of another type than before."""
+        return mock.patch.object(AddressSpace, "_is_expected_variant_type", return_value=True)
 
     @contextlib.contextmanager
     def plain_passwords(self) -> Iterator[None]:

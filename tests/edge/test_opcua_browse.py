@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from asyncua import ua
 from opcua_machine import PLANT, Machine
 from source_harness import entered, samples, until
@@ -20,6 +22,12 @@ from vigia.edge.sources.opcua.units import UNECE, ucum
 pytestmark = pytest.mark.xdist_group("opcua")
 
 runner = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="module")

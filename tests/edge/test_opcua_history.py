@@ -5,6 +5,8 @@ import random
 import socket
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from asyncua import ua
@@ -261,10 +263,44 @@ async def test_a_server_that_speaks_something_else_is_one_sentence() -> None:
     server.close()
 
 
-def test_a_position_of_another_source_is_a_first_start(opcua_machine: Machine) -> None:
-    one = source(opcua_machine.url, points("x"))
-    one.resume("[123, 7]")
+@pytest.mark.parametrize("position", ["[123, 7]", "line 7", '{"press": 7}', '{"press": {"x": "7"}}', '"press"'])
+def test_a_position_of_another_source_is_a_first_start(position: str) -> None:
+    one = source("opc.tcp://127.0.0.1", points("x"))
+    one.resume(position)
     assert one.items[0].track.stored_us is None
+
+
+class NoisyProxy(FaultProxy):
+    """A line that spoils some bytes of what the server answers."""
+
+    def __init__(self, upstream: tuple[str, int], seed: int) -> None:
+        super().__init__(upstream)
+        self._chance = random.Random(seed)  # noqa: S311
+        self._share = self._chance.choice([0.0002, 0.002, 0.02])
+
+    async def _pass(self, line: Any, reader: Any, writer: asyncio.StreamWriter, *, answers: bool) -> None:  # noqa: ANN401
+        await super()._pass(line, self._spoiled(reader) if answers else reader, writer, answers=answers)
+
+    def _spoiled(self, reader: asyncio.StreamReader) -> SimpleNamespace:
+        async def read(most: int) -> bytes:
+            data = await reader.read(most)
+            return bytes(self._chance.randrange(256) if self._chance.random() < self._share else byte for byte in data)
+
+        return SimpleNamespace(read=read)
+
+
+@pytest.mark.parametrize("seed", [4, 5, 11, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(12, 60))])
+async def test_spoiled_answers_make_it_unavailable_and_nothing_worse(opcua_machine: Machine, seed: int) -> None:
+    opcua_machine.add(f"spoiled {seed}", history=True)
+    with NoisyProxy(("127.0.0.1", opcua_machine.port), seed) as proxy:
+        url = f"opc.tcp://127.0.0.1:{proxy.port}/press"
+        collector = Collector(lambda: source(url, points(f"spoiled {seed}"), keepalive_s=0.5, timeout_s=0.2, look_again_s=0.2))
+        async with collector.running():
+            for step in range(1, 400):
+                await asyncio.to_thread(measure, opcua_machine, f"spoiled {seed}", range(step, step + 1))
+                if collector.failed is not None or sum(collector.heard) > 60:
+                    break
+            assert collector.failed is None
 
 
 async def test_a_value_that_is_older_than_what_is_stored_is_told_too(opcua_machine: Machine) -> None:

@@ -15,10 +15,11 @@ from opcua_harness import count, points, source, table
 from opcua_machine import START_US, Machine
 from pydantic import ValidationError
 from source_harness import entered, until
+from structlog.testing import capture_logs
 
 from vigia.edge import EdgeError
 from vigia.edge.sources import SourceUnavailableError
-from vigia.edge.sources.opcua.certificate import load_certificate, make_certificate, why_untrusted
+from vigia.edge.sources.opcua.certificate import ends_within, load_certificate, make_certificate, why_untrusted
 from vigia.edge.sources.opcua.config import OpcUaConfig
 from vigia.edge.sources.opcua.connection import load_identity
 from vigia.edge.sources.opcua.source import OpcUaSource
@@ -73,8 +74,19 @@ async def test_a_secure_session_reads_and_goes_on(opcua_machine: Machine, own: P
         await until(stream, lambda got: count(got) == 1)
         opcua_machine.write(security, 1.5, START_US + 1000)
         await until(stream, lambda got: count(got) == 1)
-        (session,) = opcua_machine.server.iserver.subscription_service.subscriptions.values()
-    assert session is not None
+
+
+async def test_a_certificate_that_ends_soon_is_said_once(opcua_machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vigia.edge.sources.opcua.certificate.VALID_DAYS", 10)
+    make_certificate(tmp_path)
+    opcua_machine.add("ending")
+    one = source(opcua_machine.url, points("ending"), **secured(opcua_machine, tmp_path), look_again_s=0.01)
+    with capture_logs() as logs:
+        for _ in range(2):
+            async with entered(one) as stream:
+                await until(stream, lambda got: count(got) == 1)
+            one.resume(None)
+    assert [log["event"] for log in logs] == ["the certificate ends within 14 days; make another and let the server trust it"]
 
 
 async def test_a_server_with_another_certificate_is_not_talked_to(opcua_machine: Machine, own: Path) -> None:
@@ -254,6 +266,12 @@ def test_a_server_is_known_by_its_certificate_or_by_an_authority_that_made_it_fo
     assert why_untrusted(server, [stranger[0]], "press.example", NOW) == "is not trusted"
     assert why_untrusted(server, [], "press.example", NOW) == "is not trusted"
     assert why_untrusted(outdated, [authority[0], outdated], "press.example", NOW).startswith("is not valid now, only ")
+
+
+@pytest.mark.parametrize(("days", "within"), [(40, None), (29, 30), (13, 14), (6, 7), (0, 1), (-5, 1)])
+def test_the_end_of_a_certificate_is_foreseen(days: int, within: int | None) -> None:
+    certificate, _ = signed("gateway", None, days=str(days))
+    assert ends_within(certificate, NOW) == within
 
 
 def test_a_server_is_not_an_authority() -> None:

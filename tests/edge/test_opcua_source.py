@@ -162,6 +162,18 @@ async def test_a_dead_band_that_the_server_does_not_know_is_kept_by_the_gateway(
     assert json.loads(last_position(ticks) or "") == {"press": {"simple": START_US + 5000}}
 
 
+async def test_a_node_that_changes_its_type_is_bad_and_said_once(opcua_machine: Machine) -> None:
+    opcua_machine.add_told("fickle", ua.DataValue(ua.Variant(1, ua.VariantType.Int32)), ua.NodeId(ua.ObjectIds.Number))
+    with opcua_machine.of_any_type(), capture_logs() as logs:
+        async with entered(source(opcua_machine.url, points("fickle"))) as stream:
+            ticks = await until(stream, lambda got: count(got) == 1)
+            for value in (1.5, 2.5):
+                opcua_machine.tell("fickle", ua.DataValue(ua.Variant(value, ua.VariantType.Double)))
+                ticks += await until(stream, lambda got: count(got) == 1)
+    assert [(sample.value, sample.quality) for sample in samples(ticks)] == [(1, 192), (None, 0), (None, 0)]
+    assert [log["event"] for log in logs] == ["a value is no INT32; it is told as bad"]
+
+
 async def test_a_percentage_of_no_range_is_said(opcua_machine: Machine) -> None:
     opcua_machine.add("rangeless", 1.0)
     with capture_logs() as logs:

@@ -3,11 +3,15 @@
 import random
 
 import pytest
+from asyncua import ua
 
 from vigia.edge.sources.opcua import track
 from vigia.edge.sources.opcua.track import Track
-from vigia.edge.sources.opcua.values import Reading
+from vigia.edge.sources.opcua.values import Reading, from_us, read
+from vigia.sparkplug.datatypes import DataType
 from vigia.sparkplug.names import QUALITY_BAD, QUALITY_GOOD
+
+US = 1_767_225_600_123_456
 
 
 def reading(us: int, value: float | None = None, *, overflow: bool = False, quality: int = QUALITY_GOOD) -> Reading:
@@ -123,3 +127,34 @@ def test_told_is_the_record_whatever_is_cut(seed: int, monkeypatch: pytest.Monke
     stored += told
     known = [data.us for data in record]
     assert [data.us for data in stored] == known[known.index(stored[0].us) :]
+
+
+@pytest.mark.parametrize(
+    ("source", "server", "us"),
+    [(US, US + 5, US), (None, US + 5, US + 5), (None, None, 7_000), (-11_644_473_600_000_000, US + 5, US + 5)],
+)
+def test_the_time_is_the_sources_else_the_servers_else_when_it_came(source: int | None, server: int | None, us: int) -> None:
+    stamps = [None if stamp is None else from_us(stamp) for stamp in (source, server)]
+    data = ua.DataValue(ua.Variant(1.5), SourceTimestamp=stamps[0], ServerTimestamp=stamps[1])
+    assert read(data, DataType.DOUBLE, None, 7) == Reading(us, 1.5, QUALITY_GOOD)
+
+
+@pytest.mark.parametrize(
+    ("value", "datatype"),
+    [
+        (1.5, DataType.INT32),
+        ("text", DataType.DOUBLE),
+        (2**40, DataType.INT32),
+        (True, DataType.DOUBLE),
+        (1, DataType.BOOLEAN),
+        (b"", DataType.STRING),
+    ],
+)
+def test_a_value_that_the_point_cannot_hold_is_bad(value: object, datatype: DataType) -> None:
+    reading = read(ua.DataValue(ua.Variant(value), SourceTimestamp=from_us(US)), datatype, None, 0)
+    assert (reading.value, reading.quality) == (None, QUALITY_BAD)
+
+
+def test_a_whole_number_may_be_a_real_one() -> None:
+    value = read(ua.DataValue(ua.Variant(3, ua.VariantType.Int16)), DataType.DOUBLE, None, 1).value
+    assert (value, type(value)) == (3.0, float)

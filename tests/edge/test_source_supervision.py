@@ -75,6 +75,7 @@ class LineSource:
     def __init__(self, config: Any, _folder: Path) -> None:  # noqa: ANN401
         self.machine: Machine = config
         self._told = 0
+        self._last: int | None = None
 
     def resume(self, position: str | None) -> None:
         self._told = int(position or 0)
@@ -92,7 +93,8 @@ class LineSource:
         self._writer.transport.abort()
 
     async def __aiter__(self) -> AsyncIterator[Tick]:
-        yield Tick(births=(Device("press", "1", "m", (Point("n", DataType.INT64),)),))
+        standing = () if self._last is None else (Sample("press", "n", self._told, self._last),)
+        yield Tick(births=(Device("press", "1", "m", (Point("n", DataType.INT64),)),), standing=standing)
         while True:
             try:
                 line = await self._reader.readline()
@@ -103,6 +105,7 @@ class LineSource:
             if line == b"-1\n":
                 raise EdgeError("the machine tells nonsense")
             self._told += 1
+            self._last = int(line)
             yield Tick((Sample("press", "n", self._told, int(line), received=int(line)),), position=str(self._told))
 
 
@@ -155,6 +158,23 @@ async def test_a_machine_that_goes_is_a_death_and_comes_back_as_a_birth_without_
         told = [kind for kind in host.types if kind not in (MessageType.NDATA, MessageType.DDATA)]
         assert told == [MessageType.NBIRTH, MessageType.DBIRTH, MessageType.DDEATH, MessageType.DBIRTH]
         assert (one.node.source.samples, one.node.source.state) == (5, "running")
+
+
+async def test_a_birth_repeats_what_still_stands_and_nothing_is_stored_again(host: Host, tmp_path: Path) -> None:
+    async with plant(tmp_path, host.url) as one:
+        await until(lambda: len(host.rows) == 3)
+        await one.machine.stop()
+        await until(lambda: MessageType.DDEATH in host.types)
+        await one.machine.start()
+        await until(lambda: host.types.count(MessageType.DBIRTH) == 2)
+        one.machine.numbers.append(10)
+        await until(lambda: len(host.rows) == 4)
+    first, second = [payload.metric("n") for payload in host.payloads(MessageType.DBIRTH)]
+    assert first is not None
+    assert second is not None
+    assert first.value is None
+    assert (second.value, second.timestamp) == (9, 3)
+    assert len(host.rows) == len(set(host.rows))
 
 
 async def test_devices_of_an_earlier_run_die_when_their_machine_is_not_found_again(host: Host, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from vigia.edge import EdgeError
 
 KEY_BITS = 2048
 VALID_DAYS = 5 * 365
+WARNING_DAYS = (30, 14, 7, 1)
 KEY_FILE = "gateway.key.pem"
 CERTIFICATE_FILE = "gateway.der"
 _CERTIFICATES = (".der", ".pem", ".crt", ".cer")
@@ -116,6 +117,12 @@ def application_uri_of(certificate: x509.Certificate, path: Path) -> str:
     if not uris:
         raise EdgeError(f"{path} has no application URI, so servers will refuse it; make one with `vigia edge opcua certificate`")
     return uris[0]
+
+
+def ends_within(certificate: x509.Certificate, now: datetime) -> int | None:
+    """The fewest of WARNING_DAYS within which the certificate ends; None while it is valid for longer."""
+    left = certificate.not_valid_after_utc - now
+    return min((days for days in WARNING_DAYS if left <= timedelta(days=days)), default=None)
 
 
 def fingerprint(certificate: x509.Certificate) -> str:

@@ -14,6 +14,7 @@ Asked = TypeVar("Asked")
 Told = TypeVar("Told")
 
 MOST_AT_ONCE = 500
+NO_SUCH_NODE = "the server has no such node"
 _ATTRIBUTES: Final = (
     ua.AttributeIds.NodeClass,
     ua.AttributeIds.Value,
@@ -137,16 +138,18 @@ async def _variable(session: UaSession, wanted: Wanted, said: dict[ua.AttributeI
 
 def _problem(wanted: Wanted, said: dict[ua.AttributeIds, ua.DataValue]) -> str:
     """Why the node cannot be read as a point, "" when it can."""
-    node_class = said[ua.AttributeIds.NodeClass]
-    if node_class.StatusCode is not None and not node_class.StatusCode.is_good():
-        return "the server has no such node"
+    node_class, value = said[ua.AttributeIds.NodeClass], said[ua.AttributeIds.Value]
+    missing = node_class.StatusCode is not None and not node_class.StatusCode.is_good()
+    # A server may know the node and say so of what it stands for.
+    if missing or (value.StatusCode is not None and value.StatusCode.value in values.NO_NODE):
+        return NO_SUCH_NODE
     if _plain(node_class) != ua.NodeClass.Variable:
         return "the node is no variable"
     access = _plain(said[ua.AttributeIds.UserAccessLevel])
     if isinstance(access, int) and not access & _READ:
         return "the user may not read the node"
     rank = _plain(said[ua.AttributeIds.ValueRank])
-    array = values.is_array(rank if isinstance(rank, int) else 0, _plain(said[ua.AttributeIds.Value]))
+    array = values.is_array(rank if isinstance(rank, int) else 0, _plain(value))
     if array != (wanted.index is not None):
         return "the node is an array; name one element with index" if array else "the node is no array; remove index"
     return ""

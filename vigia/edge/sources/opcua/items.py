@@ -11,7 +11,7 @@ from vigia.edge.sources.opcua.values import Reading
 
 @dataclass
 class Item:
-    """`handle` is its number in notifications. `problem` says why it is not read, "" when it is.
+    """`problem` says why it is not read, "" when it is. `handle` is its number in what the server tells, None while it tells nothing.
 
     `band` is the dead-band that is kept here because the server does not keep it; `last` is the last value told.
     """
@@ -19,15 +19,14 @@ class Item:
     device_id: str
     config: PointConfig
     group: GroupConfig
-    handle: int
     described: Described | None = None
     track: Track = field(default_factory=Track)
     problem: str = ""
     subscription_id: int | None = None
     monitored_id: int | None = None
+    handle: int | None = None
     band: float = 0.0
     last: Reading | None = None
-    overflowed: bool = False
 
     @property
     def name(self) -> str:
@@ -62,8 +61,8 @@ class Item:
     def begin(self, stored_us: int | None) -> None:
         """A connection begins; everything up to `stored_us` was told earlier."""
         self.track.begin(stored_us)
-        self.subscription_id = self.monitored_id = None
-        self.band, self.overflowed = 0.0, False
+        self.subscription_id = self.monitored_id = self.handle = None
+        self.band = 0.0
 
     def tell(self, reading: Reading) -> Sample | None:
         """The sample of `reading`; None when it moved no more than the dead-band that is kept here."""

@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -17,9 +18,10 @@ from vigia.edge.buffer_file import now_ms
 from vigia.edge.samples import Device, Point, Sample, Tick, Value
 from vigia.edge.sources import SourceUnavailableError
 from vigia.edge.sources.opcua import values
+from vigia.edge.sources.opcua.certificate import ends_within
 from vigia.edge.sources.opcua.config import DeviceConfig, MethodConfig, OpcUaConfig
 from vigia.edge.sources.opcua.connection import close_session, load_identity, open_session, unavailable
-from vigia.edge.sources.opcua.describe import Wanted, describe, read_each, read_limits, read_namespaces
+from vigia.edge.sources.opcua.describe import NO_SUCH_NODE, Wanted, describe, read_each, read_limits, read_namespaces
 from vigia.edge.sources.opcua.history import History
 from vigia.edge.sources.opcua.items import Item
 from vigia.edge.sources.opcua.node_ids import UnknownNamespaceError, resolve
@@ -45,29 +47,34 @@ class OpcUaSource:
         """Raises EdgeError when a file or variable that the configuration names is missing or wrong."""
         self._config = config
         self._folder = folder
-        load_identity(config, folder)
+        self._identity = load_identity(config, folder)
         groups = config.groups()
-        self.items = [Item(device.device_id, point, groups[point.group], handle) for handle, (device, point) in enumerate(config.points())]
+        self.items = [Item(device.device_id, point, groups[point.group]) for device, point in config.points()]
         self._log = log.bind(server=config.url)
         self._serials = {device.device_id: device.serial for device in config.device}
         self._said: set[str] = set()
+        self._warned: set[tuple[str, str]] = set()
         self._client: Client | None = None
 
     def resume(self, position: str | None) -> None:
         """Go on after `position`; one that is of another source is a first start."""
-        stored = json.loads(position) if position else {}
-        stored = stored if isinstance(stored, dict) else {}
+        try:
+            stored = json.loads(position or "{}")
+        except ValueError:
+            stored = {}
         for item in self.items:
-            us = stored.get(item.device_id, {}).get(item.config.name)
+            device = stored.get(item.device_id) if isinstance(stored, dict) else None
+            us = device.get(item.config.name) if isinstance(device, dict) else None
             item.begin(us if isinstance(us, int) else None)
 
     async def __aenter__(self) -> Self:
         try:
-            identity = load_identity(self._config, self._folder)
+            self._identity = load_identity(self._config, self._folder)
         except EdgeError as error:
             raise SourceUnavailableError(str(error)) from None
         self._inbox = Inbox()
-        client = await open_session(self._config, identity, self._lose)
+        self._watch_certificate()
+        client = await open_session(self._config, self._identity, self._lose)
         try:
             with unavailable(self._config.url):
                 self._limits = await read_limits(client.uaclient.session)
@@ -98,7 +105,8 @@ class OpcUaSource:
             yield Tick(samples=self._unread(missing))
         look_again = time.monotonic() + self._config.look_again_s
         while True:
-            samples = [sample for told in self._inbox.take() for sample in self._hear(*told)]
+            with unavailable(self._config.url):
+                samples = [sample for told in self._inbox.take() for sample in self._hear(*told)]
             if samples:
                 yield Tick(tuple(samples), position=self._position())
             with unavailable(self._config.url):
@@ -148,20 +156,21 @@ class OpcUaSource:
 
     def _hear(self, handle: int, data: ua.DataValue, received_ms: int) -> list[Sample]:
         """What may be told of a value that the server told just now."""
-        item = self.items[handle]
+        item = self._subscriptions.item(handle)
         status = 0 if data.StatusCode is None else data.StatusCode.value
-        if status == values.WAITING or item.problem:
+        if item is None or item.problem or status == values.WAITING:
             return []
         if status in values.NO_NODE:
-            item.problem = "the server has no such node any more"
+            item.problem = NO_SUCH_NODE
             self._say_problems([item])
         fresh = not item.track.fresh and item.group.publishing_s <= LONGEST_FRESH_S
         reading = values.read(data, item.point.datatype, item.config.index, received_ms)
         if fresh and reading.quality == QUALITY_GOOD:
             reading = replace(reading, received_ms=received_ms)
-        if reading.overflow and not item.track.keeps_history and not item.overflowed:
-            item.overflowed = True
-            self._log.warning("values were lost in the server; raise queue_size or publish more often", point=item.name)
+        if reading.overflow and not item.track.keeps_history:
+            self._say_once(item.name, "values were lost in the server; raise queue_size or publish more often")
+        if reading.value is None and status == 0:
+            self._say_once(item.name, f"a value is no {item.point.datatype.name}; it is told as bad")
         told = item.track.live(reading)
         if item.track.hole is not None:
             self._history.add(item)
@@ -211,7 +220,8 @@ class OpcUaSource:
             if not described.problem:
                 item.described = described
                 item.track.keeps_history = self._config.history and described.keeps_history
-                self._say_rangeless(item)
+                if item.config.dead_band_percent and not item.dead_band:
+                    self._say_once(item.name, "dead_band_percent needs a range that the server does not tell; write low and high")
         self._say_problems(items)
 
     def _say_problems(self, items: Iterable[Item]) -> None:
@@ -229,11 +239,19 @@ class OpcUaSource:
             more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
             self._log.warning("point cannot be read", point=", ".join(names[:MOST_NAMED]) + more, node=node or None, why=problem)
 
-    def _say_rangeless(self, item: Item) -> None:
-        words = f"{item.name} has no range"
-        if item.config.dead_band_percent and not item.dead_band and words not in self._said:
-            self._said.add(words)
-            self._log.warning("dead_band_percent needs a range that the server does not tell; write low and high", point=item.name)
+    def _say_once(self, name: str, words: str) -> None:
+        """A warning about `name`, however often there is reason for it."""
+        if (name, words) not in self._warned:
+            self._warned.add((name, words))
+            self._log.warning(words, about=name)
+
+    def _watch_certificate(self) -> None:
+        own = self._identity.certificate
+        within = None if own is None else ends_within(own, datetime.now(UTC))
+        if within is not None:
+            self._say_once(
+                str(self._config.certificate), f"the certificate ends within {within} days; make another and let the server trust it"
+            )
 
     async def _read_serials(self) -> list[DeviceConfig]:
         """Ask the nodes that tell serial numbers; returns the devices whose machine is another one now."""
@@ -243,17 +261,21 @@ class OpcUaSource:
         for device in asking:
             try:
                 node_id = resolve(device.serial_node or "", namespaces)
-            except UnknownNamespaceError:
+            except UnknownNamespaceError as error:
+                self._say_once(device.device_id, f"serial_node cannot be read: {error}")
                 continue
             (told,) = await read_each(self._session, self._limits, [(node_id, ua.AttributeIds.Value)])
             serial = None if told.Value is None else told.Value.Value
-            if serial not in (None, "", self._serials[device.device_id]):
+            if serial in (None, ""):
+                self._say_once(device.device_id, "serial_node tells no serial number")
+            elif str(serial) != self._serials[device.device_id]:
                 self._serials[device.device_id] = str(serial)
                 changed.append(device)
         return changed
 
     async def _look_again(self) -> list[DeviceConfig]:
         """Look for nodes that were missing and for machines that were swapped; returns the devices that must be born again."""
+        self._watch_certificate()
         born = await self._read_serials()
         for item in self.items:
             if item.device_id in {device.device_id for device in born}:

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import count, groupby
 from typing import Final
 
 import structlog
@@ -23,6 +23,7 @@ log = structlog.get_logger()
 
 MOST_WAITING = 64  # answers of the server; then it keeps the rest, in the queues of its items
 SILENT_FOR = 1.5  # keep-alives of a subscription
+SLOWER = 60  # times what was asked for: a server that would be heard of so seldom is not a source
 _NO_FILTER: Final = (
     ua.StatusCodes.BadMonitoredItemFilterInvalid,
     ua.StatusCodes.BadMonitoredItemFilterUnsupported,
@@ -96,6 +97,12 @@ class Subscriptions:
         self._config = config
         self._inbox = inbox
         self._by_id: dict[int, _Subscription] = {}
+        self._by_handle: dict[int, Item] = {}
+        self._handles = count()
+
+    def item(self, handle: int) -> Item | None:
+        """Whose value was told under `handle`; None for one that was removed: the server may have told it before it knew."""
+        return self._by_handle.get(handle)
 
     async def add(self, items: Sequence[Item]) -> None:
         """Have the server tell `items`; one that it refuses gets a `problem`."""
@@ -116,7 +123,9 @@ class Subscriptions:
                 parameters = ua.DeleteMonitoredItemsParameters(item.subscription_id, [item.monitored_id])
                 await self._session.delete_monitored_items(parameters)
                 self._by_id[item.subscription_id].items -= 1
-            item.subscription_id = item.monitored_id = None
+            if item.handle is not None:
+                del self._by_handle[item.handle]
+            item.subscription_id = item.monitored_id = item.handle = None
 
     def check(self) -> None:
         """Raises SourceUnavailableError when a subscription has been silent for too long."""
@@ -146,6 +155,9 @@ class Subscriptions:
         )
         made = await self._session.create_subscription(wanted, self._published)
         keepalive_s = made.RevisedPublishingInterval / 1000 * made.RevisedMaxKeepAliveCount
+        longest_s = SLOWER * max(self._config.keepalive_s, group.publishing_s)
+        if not 0 < keepalive_s <= longest_s:
+            raise SourceUnavailableError(f"{self._config.url}: the server would tell of itself every {keepalive_s:g} s only")
         silence_s = SILENT_FOR * keepalive_s + self._config.timeout_s
         self._by_id[made.SubscriptionId] = _Subscription(group, silence_s, time.monotonic())
         if made.RevisedPublishingInterval > wanted.RequestedPublishingInterval:
@@ -153,6 +165,9 @@ class Subscriptions:
         return int(made.SubscriptionId)
 
     async def _monitor(self, subscription_id: int, items: Sequence[Item]) -> None:
+        for item in items:
+            item.handle = next(self._handles)
+            self._by_handle[item.handle] = item
         refused = await self._create(subscription_id, [(item, _filter(item)) for item in items])
         again = []
         for item, status in refused:
