@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import signal
 import socket
 from collections.abc import Callable
@@ -65,6 +66,7 @@ async def run(config: ApiConfig, listening: Callable[[str], None] | None = None)
         async with app.router.lifespan_context(app):
             host, port = listener.getsockname()[:2]
             address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+            gc.freeze()  # what is loaded by now stays: a large answer need not wait while all of it is searched for garbage
             log.info("listening", address=address)
             if listening is not None:
                 listening(address)

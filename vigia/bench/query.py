@@ -8,6 +8,7 @@ service. Then closed days are packed; the last two days are open.
 
 import asyncio
 import contextlib
+import gc
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -127,11 +128,13 @@ async def _measure(bench: QueryBench, server_dsn: str) -> dict[str, object]:
                 health = await upkeep.health(tx)
         async with Database(dsn, "vigia_app", max_size=1) as app:
             asked = _questions(ids)
+            gc.freeze()  # as the server of the pages does
             callers = {"staff": STAFF, "customer": Caller(customer_id=customer)}
             times = {
                 who: {name: await _timed(app, caller, ask, bench.repetitions) for name, ask in asked.items()}
                 for who, caller in callers.items()
             }
+        gc.unfreeze()
         server = (await migrate.status(dsn)).server
     return {
         "database": profile,

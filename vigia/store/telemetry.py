@@ -156,13 +156,13 @@ async def copy(tx: Transaction, readings: Readings) -> None:
 
 async def latest(tx: Transaction, point_ids: Collection[int]) -> dict[int, Latest]:
     """The newest reading of each of the points that have one. For processes that act for all customers."""
-    found = await queries.many(tx, "latest_of", Latest, point_ids=_ids(point_ids))
+    found = await queries.many(tx, "latest_of", Latest, prepare=False, point_ids=_ids(point_ids))
     return {row.point_id: row for row in found}
 
 
 async def latest_visible(tx: Transaction, point_ids: Collection[int]) -> dict[int, Latest]:
     """The newest reading of each of the points that have one the caller may see."""
-    found = await queries.many(tx, "latest_visible_of", Latest, point_ids=_ids(point_ids))
+    found = await queries.many(tx, "latest_visible_of", Latest, prepare=False, point_ids=_ids(point_ids))
     return {row.point_id: row for row in found}
 
 

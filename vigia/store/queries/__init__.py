@@ -50,10 +50,13 @@ async def rows(tx: Transaction, name: str, kind: type[Row], /, **params: object)
         return await cursor.fetchall()
 
 
-async def many(tx: Transaction, name: str, kind: type[Row], /, **params: object) -> list[Row]:
-    """As `rows`, five times as fast where there are thousands of rows or elements: `kind` has the columns in their order."""
+async def many(tx: Transaction, name: str, kind: type[Row], /, *, prepare: bool | None = None, **params: object) -> list[Row]:
+    """As `rows`, five times as fast where there are thousands of rows or elements: `kind` has the columns in their order.
+
+    `prepare` False plans it for these params; by default a plan is kept that suits any, or shall.
+    """
     async with tx.cursor(binary=True, row_factory=args_row(kind)) as cursor:
-        await cursor.execute(sql(name), params)
+        await cursor.execute(sql(name), params, prepare=prepare)
         return await cursor.fetchall()
 
 

@@ -114,10 +114,10 @@ order by 1, 2
 -- it one): then whose its readings are is looked up once, not once a reading.
 select point_id, array_agg(ts), array_agg(mean), array_agg(low), array_agg(high), array_agg(last), array_agg(count)
 from (
-    select s.*
+    select asked.point_id, s.*
     from (select distinct unnest(%(point_ids)s) as point_id order by 1) as asked
     cross join lateral (
-        select point_id, ts, value as mean, value as low, value as high, value as last, (quality = 192 and value is not null)::int::bigint as count
+        select ts, value as mean, value as low, value as high, value as last, (quality = 192 and value is not null)::int::bigint as count
         from telemetry_visible
         where point_id = asked.point_id and ts >= %(from_ts)s and ts < %(until_ts)s
         offset 0) as s
@@ -130,10 +130,10 @@ order by point_id
 -- As series_raw.
 select point_id, array_agg(ts), array_agg(mean), array_agg(low), array_agg(high), array_agg(last), array_agg(count)
 from (
-    select s.*
+    select asked.point_id, s.*
     from (select distinct unnest(%(point_ids)s) as point_id order by 1) as asked
     cross join lateral (
-        select point_id, bucket as ts, sum / nullif(count, 0) as mean, min as low, max as high, last, count
+        select bucket as ts, sum / nullif(count, 0) as mean, min as low, max as high, last, count
         from telemetry_1m_visible
         where point_id = asked.point_id and bucket >= date_bin('1 minute', %(from_ts)s, timestamptz '2000-01-01 00:00Z') and bucket < %(until_ts)s
         offset 0) as s
@@ -146,10 +146,10 @@ order by point_id
 -- As series_raw.
 select point_id, array_agg(ts), array_agg(mean), array_agg(low), array_agg(high), array_agg(last), array_agg(count)
 from (
-    select s.*
+    select asked.point_id, s.*
     from (select distinct unnest(%(point_ids)s) as point_id order by 1) as asked
     cross join lateral (
-        select point_id, bucket as ts, sum / nullif(count, 0) as mean, min as low, max as high, last, count
+        select bucket as ts, sum / nullif(count, 0) as mean, min as low, max as high, last, count
         from telemetry_1h_visible
         where point_id = asked.point_id and bucket >= date_bin('1 hour', %(from_ts)s, timestamptz '2000-01-01 00:00Z') and bucket < %(until_ts)s
         offset 0) as s
