@@ -17,6 +17,8 @@ from vigia.analytics.prognosis.errors import ModelFileError, TrainingDataError
 from vigia.analytics.prognosis.follow import Cycle, Follower, Outcome
 from vigia.analytics.prognosis.model import Prognosis, lowest_health
 
+pytestmark = pytest.mark.xdist_group("prognosis")  # one process trains the model for both modules
+
 
 def inputs(run: cmapss.Run) -> np.ndarray:
     return np.hstack((run.settings, run.sensors))

@@ -27,6 +27,8 @@ from vigia.store.points import NewPoint
 from vigia.store.predictions import Prediction
 from vigia.store.telemetry import Readings, Writer
 
+pytestmark = pytest.mark.xdist_group("prognosis")  # one process trains the model for both modules
+
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MODEL, MODE = "cmapss-fd001", "hpc_degradation"
 POINTS = [
