@@ -7,8 +7,9 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from subprocess import CompletedProcess
 from unittest import mock
@@ -49,6 +50,7 @@ CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 # A database is a thousand files: copying it is ten times quicker where no disk keeps them.
 MEMORY = Path("/dev/shm")  # noqa: S108 - the folder made there has a name of the run's own
 MEMORY_NEEDED = 2 * 1024**3
+ABANDONED_S = 3600.0
 
 
 @pytest.fixture(scope="session")
@@ -58,12 +60,21 @@ def server_dsn(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> It
     if "PYTEST_XDIST_WORKER" in os.environ:
         home = home.parent
     in_memory = MEMORY / f"vigia-tests-{testrun_uid}"
+    _remove_abandoned()
     if in_memory.is_dir() or (MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_NEEDED):
         home = in_memory
     with EmbeddedPostgres(home, FAST) as server:
         yield server.dsn
     if home == in_memory and not server.running():
         shutil.rmtree(home, ignore_errors=True)  # both workers may be the last
+
+
+def _remove_abandoned() -> None:
+    """What runs that were killed left in memory, once their servers are gone."""
+    for home in MEMORY.glob("vigia-tests-*"):
+        with suppress(OSError):
+            if time.time() - home.stat().st_mtime > ABANDONED_S and not EmbeddedPostgres(home).running():
+                shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
