@@ -1,6 +1,8 @@
 """What is read thousands at a time is what the slow path makes of the same messages, one after the other."""
 
 import random
+import time
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -9,15 +11,16 @@ import pytest
 from ingest_harness import START_MS, Edge
 
 from vigia.ingest import births as ingest_births
+from vigia.ingest.blocks import Block
 from vigia.ingest.config import Limits
-from vigia.ingest.events import DeviceBirth, DeviceData, NodeBirth
+from vigia.ingest.events import DeviceBirth, DeviceData, Letter, NodeBirth
 from vigia.ingest.inbox import Delivery, Message, pack
 from vigia.ingest.ordinary import Ordinary
 from vigia.ingest.prepare import Part, Preparation, block_of
-from vigia.ingest.sessions import Sessions
+from vigia.ingest.sessions import MOST_ASKED, Sessions
 from vigia.sparkplug.datatypes import DataType
 from vigia.sparkplug.payload import Metric, decode
-from vigia.sparkplug.topics import MessageType
+from vigia.sparkplug.topics import MessageType, Topic
 from vigia.store.births import BornPoint, Device, EdgeNode
 
 NODES = ("acme-one", "acme-two", "acme-three")
@@ -45,6 +48,7 @@ class Host:
         self.ordinary = Ordinary(self.sessions, shared=shared)
         self._preparation = Preparation(self.sessions)
         self._next_point = 1
+        self.letters: list[Letter] = []
 
     def slowly(self, *messages: Message) -> list[Part]:
         """The parts of the data among `messages`; topics are learnt, births taken."""
@@ -55,12 +59,28 @@ class Host:
             elif isinstance(event, DeviceBirth):
                 self._born(event)
             elif isinstance(event, DeviceData):
-                prepared = self._preparation.prepare(event)
-                if isinstance(prepared, Part):
-                    parts.append(prepared)
-                    if prepared.usual:
-                        self.ordinary.directory.learn(event.message.topic.encode(), event.node, event.device_id)
+                parts += self._prepared(event)
+            elif isinstance(event, Letter):
+                self.letters.append(event)
         return parts
+
+    def _prepared(self, event: DeviceData) -> list[Part]:
+        prepared = self._preparation.prepare(event)
+        if isinstance(prepared, Letter):
+            self.letters.append(prepared)
+        if not isinstance(prepared, Part):
+            return []
+        if prepared.usual:
+            self.ordinary.directory.learn(event.message.topic.encode(), event.node, event.device_id)
+        return [prepared]
+
+    def quickly(self, *messages: Message) -> list[Block]:
+        """Blocks of the data among `messages`, which were delivered together."""
+        found = self.ordinary.read(pack(messages))
+        self.letters += found.letters
+        alone = [part for event in found.odd for part in self._prepared(event)]
+        slow = self.slowly(*(messages[index] for index in found.others.tolist()))
+        return [*([] if found.block is None else [found.block]), *(block_of(parts) for parts in (alone, slow) if parts)]
 
     def _born(self, event: DeviceBirth) -> None:
         said = ingest_births.certificate(event.node.edge.edge_node_id, event.device_id, 0, event.payload, datetime.fromtimestamp(0, UTC))
@@ -71,10 +91,10 @@ class Host:
         device = Device(event.device_id, 1, 1, 1, swapped=False, points=tuple(points))
         event.node.tables[event.device_id] = ingest_births.table(event.payload, said, device)
 
-    def read(self, *messages: Message) -> tuple[int, list[int]]:
-        """How many messages are ordinary, and the numbers of the others."""
-        block, others = self.ordinary.read(pack(messages))
-        return 0 if block is None else len(block), others.tolist()
+    def read(self, *messages: Message) -> tuple[int, int, list[int]]:
+        """How many messages are ordinary, how many are looked at alone, and the numbers of the others."""
+        found = self.ordinary.read(pack(messages))
+        return 0 if found.block is None else len(found.block), len(found.odd) + len(found.letters), found.others.tolist()
 
 
 @pytest.fixture
@@ -121,9 +141,9 @@ def test_readings_of_every_type_are_those_of_the_slow_path(host: Host) -> None:
     node = host.sessions.sender(messages[0].topic)
     assert node is not None
     node.order.expected = decode(messages[0].payload).seq
-    fast, others = host.ordinary.read(pack(messages))
+    fast, odd, letters, others = host.ordinary.read(pack(messages))
     assert fast is not None
-    assert others.tolist() == []
+    assert (odd, letters, others.tolist()) == ([], [], [])
     for name in ("edge_node_id", "epoch", "eseq", "first"):
         np.testing.assert_array_equal(getattr(fast, name), getattr(slow, name))
     for name in ("point_id", "ts", "value", "quality"):
@@ -132,26 +152,100 @@ def test_readings_of_every_type_are_those_of_the_slow_path(host: Host) -> None:
     assert fast.message(5) == messages[5]
 
 
+def spoilt(rng: random.Random, edge: Edge, device: str, number: int) -> list[Message]:
+    """One message that is not ordinary, or a few that do not come as they should."""
+    alias, at = edge.aliases(device), START_MS + number * 1000
+    data, birth = (str(Topic(edge.group, kind, edge.node, device)) for kind in (MessageType.DDATA, MessageType.DBIRTH))
+    good = Metric(None, alias["Ps30"], at, DataType.DOUBLE, 1.0)
+    kind = rng.randrange(12)
+    if kind < 6:
+        bad = (
+            Metric(None, 7_777 + rng.randrange(3), at, DataType.DOUBLE, 1.0),
+            Metric(None, alias["T50"], at, DataType.STRING, "hot"),
+            Metric("T50", None, at, DataType.DOUBLE, 2.0),
+            Metric(None, alias["T50"], 1, DataType.DOUBLE, 1.0),
+            Metric(None, alias["T50"], at, DataType.DOUBLE, float("inf")),
+            Metric("no text", None, at, DataType.DOUBLE, 2.0),
+        )[kind]
+        message = edge.raw(device, [good, bad])
+        return [replace(message, payload=message.payload.replace(b"no text", b"no\xff\xfe\xfd\xfc\xfb"))]
+    return {
+        6: lambda: [Message(data, b"\xff" + rng.randbytes(9), 1)],
+        7: lambda: [Message(birth, b"\xff" + rng.randbytes(9), 1)],
+        8: lambda: [edge._message(MessageType.DDATA, [good], device)],
+        9: lambda: [edge.heartbeat()],
+        10: edge.born,
+        11: lambda: [edge.data(device, number), edge.data(device, number + 1)][::-1],
+    }[kind]()
+
+
+def told(host: Host, blocks: list[Block]) -> tuple[Counter[object], Counter[object]]:
+    """What is to be stored, message by message, and what is set aside."""
+    stored: Counter[object] = Counter()
+    letters = Counter[object]((letter.message, letter.reason, letter.detail) for letter in host.letters)
+    for block in blocks:
+        letters.update((letter.message, letter.reason, letter.detail) for some in block.letters.values() for letter in some)
+        for i in range(len(block)):
+            one = block.part(i, i + 1).readings
+            rows = zip(one.point_id.tolist(), one.ts.tolist(), map(str, one.value.tolist()), one.quality.tolist(), strict=True)
+            stored[block.message(i), int(block.edge_node_id[i]), int(block.epoch[i]), int(block.eseq[i]), tuple(rows)] += 1
+    return stored, letters
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("shared", [False, True])
+def test_both_ways_make_the_same_of_the_same_messages(seed: int, shared: bool) -> None:  # noqa: FBT001 - a parameter
+    rng = random.Random(seed)  # noqa: S311 - data, no secrets
+    edges = [Edge(node=node, numbered=node != "acme-three") for node in NODES]
+    alone, together = Host(shared=shared), Host(shared=shared)
+    messages = [message for edge in edges for message in edge.born()]
+    for number in range(600):
+        edge, device = rng.choice(edges), rng.choice(("R1", "R2"))
+        messages += spoilt(rng, edge, device, number) if rng.random() < 0.1 else [edge.data(device, number)]
+    one_by_one = [block_of(parts) for message in messages if (parts := alone.slowly(message))]
+    blocks: list[Block] = []
+    quick = begin = 0
+    while begin < len(messages):
+        end = begin + rng.choice((1, 3, 20, 100))
+        found = together.quickly(*messages[begin:end])
+        quick += max(map(len, found), default=0)
+        blocks += found
+        begin = end
+    assert told(together, blocks) == told(alone, one_by_one)
+    assert len(together.letters) > 5
+    assert quick > len(messages) / 2  # most were read at once
+
+
 def test_a_message_is_ordinary_from_the_second_on(host: Host) -> None:
     edge = Edge()
-    assert host.read(*edge.born(), edge.data("R1", 1)) == (0, [0, 1, 2, 3])
+    assert host.read(*edge.born(), edge.data("R1", 1)) == (0, 0, [0, 1, 2, 3])
     edge = warmed(host, Edge())
-    assert host.read(edge.data("R1", 2), edge.data("R2", 2), edge.data("R1", 3)) == (3, [])
+    assert host.read(edge.data("R1", 2), edge.data("R2", 2), edge.data("R1", 3)) == (3, 0, [])
 
 
 def test_a_gap_and_what_follows_is_left_to_the_slow_path(host: Host) -> None:
     one, two = warmed(host, Edge()), warmed(host, Edge(node="acme-two"))
     lost = one.data("R1", 2)
     messages = [one.data("R1", 3), two.data("R1", 2), one.data("R2", 2)]
-    assert host.read(*messages) == (1, [0, 2])
+    assert host.read(*messages) == (1, 0, [0, 2])
     assert [len(host.slowly(message)) for message in (messages[0], messages[2])] == [0, 0]  # held back
-    assert host.read(one.data("R1", 4)) == (0, [0])  # while something is held
+    assert host.read(one.data("R1", 4)) == (0, 0, [0])  # while something is held
     assert len(host.slowly(lost)) == 3
 
 
-def test_an_edge_that_says_anything_else_is_left_to_the_slow_path(host: Host) -> None:
+def test_an_edge_that_says_anything_else_is_left_to_the_slow_path_from_there_on(host: Host) -> None:
     one, two = warmed(host, Edge()), warmed(host, Edge(node="acme-two"))
-    assert host.read(one.data("R1", 2), one.heartbeat(), two.data("R1", 2)) == (1, [0, 1])
+    messages = [one.data("R1", 2), one.heartbeat(), one.data("R1", 3), two.data("R1", 2), one.data("R2", 2)]
+    assert host.read(*messages) == (2, 0, [1, 2, 4])
+    assert len(host.slowly(messages[1], messages[2], messages[4])) == 2
+
+
+def test_what_nobody_can_read_changes_nothing_for_what_follows(host: Host) -> None:
+    edge = warmed(host, Edge())
+    birth, data = (f"spBv1.0/acme/{kind}/acme-one/R1" for kind in ("DBIRTH", "DDATA"))
+    messages = [edge.data("R1", 2), Message(birth, b"\xff\xff", 1), Message(data, b"\xff\xff", 1), edge.data("R1", 3), edge.data("R2", 2)]
+    assert host.read(*messages) == (3, 2, [])
+    assert host.read(edge.data("R1", 4)) == (1, 0, [])
 
 
 @pytest.mark.parametrize(
@@ -165,23 +259,22 @@ def test_an_edge_that_says_anything_else_is_left_to_the_slow_path(host: Host) ->
     ],
     ids=["unknown alias", "by name", "another type", "ancient", "another machine"],
 )
-def test_what_is_not_as_its_birth_says_is_left_to_the_slow_path(host: Host, metrics: list[Metric]) -> None:
+def test_what_is_not_as_its_birth_says_is_looked_at_alone(host: Host, metrics: list[Metric]) -> None:
     edge = warmed(host, Edge())
     assert edge.aliases("R1")["T50"] == 12
-    assert host.read(edge.data("R1", 2), edge.raw("R1", metrics)) == (0, [0, 1])
-    assert host.read(Message("spBv1.0/acme/DDATA/acme-one/R1", b"\xff\xff", 1)) == (0, [0])
+    assert host.read(edge.data("R1", 2), edge.raw("R1", metrics), edge.data("R1", 3)) == (2, 1, [])
 
 
-def test_a_numbered_edge_that_gives_no_number_is_left_to_the_slow_path(host: Host) -> None:
+def test_a_numbered_edge_that_gives_no_number_is_looked_at_alone(host: Host) -> None:
     edge = warmed(host, Edge())
     message = edge._message(MessageType.DDATA, [Metric(None, 12, START_MS, DataType.DOUBLE, 1.0)], "R1")
-    assert host.read(message) == (0, [0])
+    assert host.read(message) == (0, 1, [])
 
 
 def test_an_edge_without_numbers_is_read_too(host: Host) -> None:
     edge = warmed(host, Edge(numbered=False))
-    block, others = host.ordinary.read(pack([edge.data("R1", 2)]))
-    assert others.tolist() == []
+    block, odd, letters, others = host.ordinary.read(pack([edge.data("R1", 2)]))
+    assert (odd, letters, others.tolist()) == ([], [], [])
     assert block is not None
     assert (block.epoch.tolist(), block.eseq.tolist()) == ([-1], [-1])
 
@@ -189,21 +282,21 @@ def test_an_edge_without_numbers_is_read_too(host: Host) -> None:
 def test_another_birth_changes_what_an_alias_means(host: Host) -> None:
     edge = warmed(host, Edge())
     host.slowly(*edge.born())
-    assert host.read(edge.data("R1", 2)) == (1, [])
+    assert host.read(edge.data("R1", 2)) == (1, 0, [])
     host.slowly(edge.node_birth())  # its devices are not born again yet
-    assert host.read(edge.data("R1", 3)) == (0, [0])
+    assert host.read(edge.data("R1", 3)) == (0, 1, [])
 
 
 def test_another_connection_asks_for_a_birth(host: Host) -> None:
     edge = warmed(host, Edge())
-    assert host.read(replace(edge.data("R1", 2), session=2)) == (0, [0])
+    assert host.read(replace(edge.data("R1", 2), session=2)) == (0, 0, [0])
 
 
 def test_where_others_have_a_part_of_the_messages_a_gap_is_none() -> None:
     host = Host(shared=True)
     edge = warmed(host, Edge())
     edge.data("R1", 2)
-    assert host.read(edge.data("R1", 3), edge.data("R2", 3)) == (2, [])
+    assert host.read(edge.data("R1", 3), edge.data("R2", 3)) == (2, 0, [])
     assert len(host.slowly(edge.data("R1", 5))) == 1
 
 
@@ -224,5 +317,31 @@ def test_births_over_and_over_take_no_more_room(host: Host) -> None:
     edge = warmed(host, Edge())
     for hour in range(1_500):
         host.slowly(*edge.born(), edge.data("R1", hour), edge.data("R2", hour))
-        assert host.read(edge.data("R1", hour)) == (1, [])
+        assert host.read(edge.data("R1", hour)) == (1, 0, [])
     assert len(host.ordinary.directory.entries.alias) < 20_000
+
+
+def test_a_worker_that_hears_only_a_part_asks_once_for_what_is_in_no_birth() -> None:
+    host = Host(shared=True)
+    edge = warmed(host, Edge())
+    strange = [Metric(None, 77, START_MS, DataType.DOUBLE, 1.0)]
+
+    def asks() -> int:
+        return len(host.sessions.rebirths(time.monotonic()))
+
+    assert (host.slowly(edge.raw("R1", strange, 9)), asks()) == ([], 1)  # it comes again
+    host.slowly(*edge.born())
+    assert (len(host.slowly(edge.raw("R1", strange, 9), edge.raw("R1", strange, 10))), asks()) == (2, 0)
+
+
+def test_a_node_with_ever_other_strangers_is_not_asked_for_ever() -> None:
+    host = Host(shared=True)
+    edge = warmed(host, Edge())
+    asked = 0
+    for alias in range(500, 530):
+        asked += host.slowly(edge.raw("R1", [Metric(None, alias, START_MS, DataType.DOUBLE, 1.0)])) == []
+        host.slowly(*edge.born())
+    assert asked == MOST_ASKED
+    edge.bd_seq += 1
+    host.slowly(*edge.born())
+    assert host.slowly(edge.raw("R1", [Metric(None, 530, START_MS, DataType.DOUBLE, 1.0)])) == []

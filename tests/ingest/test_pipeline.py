@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import psycopg
@@ -14,6 +15,7 @@ from vigia.ingest.inbox import Message
 from vigia.ingest.write import Written
 from vigia.sparkplug.datatypes import DataType
 from vigia.sparkplug.payload import Metric
+from vigia.sparkplug.topics import MessageType
 from vigia.store.database import DatabaseUnavailableError, TransactionConflictError
 
 
@@ -97,18 +99,26 @@ async def test_a_lost_message_leads_to_a_rebirth_and_nothing_is_guessed(wire: Li
     check_all_stored_once(seeded, edge)
 
 
-async def test_an_unknown_alias_is_asked_for_once_and_then_set_aside(wire: Line, edge: Edge, seeded: str) -> None:
-    def message(eseq: int) -> Message:
-        edge.sent.add(("SN-R1", "T50", START_MS, 501.0))
-        known = Metric(None, edge.aliases("R1")["T50"], START_MS, DataType.DOUBLE, 501.0)
-        return edge.raw("R1", [known, Metric(None, 77, START_MS, DataType.DOUBLE, 1.0)], eseq)
-
-    await wire.hear(*edge.born(), message(1))
-    assert (wire.host.rebirths, wire.host.acknowledged, stored(seeded)) == (1, 0, [])
-    await wire.hear(*edge.born(), message(1))
-    assert wire.host.acknowledged == 1
+async def test_an_unknown_alias_is_set_aside_for_every_birth_was_heard(wire: Line, edge: Edge, seeded: str) -> None:
+    known = Metric(None, edge.aliases("R1")["T50"], START_MS, DataType.DOUBLE, 501.0)
+    await wire.hear(*edge.born(), edge.raw("R1", [known, Metric(None, 77, START_MS, DataType.DOUBLE, 1.0)]), edge.data("R1", 1))
+    edge.sent.add(("SN-R1", "T50", START_MS, 501.0))
+    assert (wire.host.rebirths, wire.host.acknowledged) == (0, 2)
     check_all_stored_once(seeded, edge)
     assert letters(seeded) == [("alias of no birth", "in no birth of this device: alias 77")]
+
+
+async def test_a_foreign_nodes_unknown_alias_is_asked_for_once(wire: Line, seeded: str) -> None:
+    edge = Edge(numbered=False)
+    await wire.hear(*edge.born())
+    for hour in range(1, 4):
+        known = Metric(None, edge.aliases("R1")["T50"], START_MS + hour, DataType.DOUBLE, 2.0)
+        await wire.hear(edge._message(MessageType.DDATA, [known, Metric(None, 77, START_MS, DataType.DOUBLE, 1.0)], "R1"))
+        if hour == 1:
+            await wire.hear(*edge.born())
+    assert wire.host.rebirths == 1
+    assert sum(value == 2.0 for _, _, _, value in stored(seeded)) == 3
+    assert letters(seeded) == [("alias of no birth", "in no birth of this device: alias 77")] * 3
 
 
 async def test_good_metrics_beside_bad_ones_are_stored(wire: Line, edge: Edge, seeded: str) -> None:
@@ -143,6 +153,35 @@ async def test_what_is_no_number_is_stored_as_bad(wire: Line, edge: Edge, seeded
 async def test_negative_integers_survive_the_wire(wire: Line, edge: Edge, seeded: str) -> None:
     await wire.hear(*edge.born(), edge.data("R1", 1, state=-1, cycle=-2))
     assert stored(seeded) == [("SN-R1", "cycle", START_MS + HOUR_MS, -2.0), ("SN-R1", "state", START_MS + HOUR_MS, -1.0)]
+
+
+async def test_a_delivery_with_poison_is_two_transactions(wire: Line, seeded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of everything that can be used, one of the letters of the rest: however many messages of however many edges are spoilt."""
+    edges = {"R1": Edge(), "R2": Edge(node="acme-two")}
+    for device, edge in edges.items():
+        await wire.hear(*edge.born(device), edge.data(device, 1))
+    written: list[str] = []
+    for name in ("write_data", "write_letters", "write_session"):
+        write = getattr(wire.store, name)
+
+        async def counted(what: object, name: str = name, write: Callable[[object], Awaitable[object]] = write) -> object:
+            written.append(name)
+            return await write(what)
+
+        monkeypatch.setattr(wire.store, name, counted)
+    messages: list[Message] = []
+    for hour in range(2, 102):
+        for device, edge in edges.items():
+            messages.append(edge.data(device, hour))
+            if hour % 10 == 0:
+                strange = Metric(None, 77, START_MS, DataType.DOUBLE, 1.0)
+                changed = Metric(None, edge.aliases(device)["T50"], START_MS, DataType.STRING, "hot")
+                messages += [edge.raw(device, [strange]), edge.raw(device, [changed])]
+                messages += [Message(f"spBv1.0/acme/{kind}/{edge.node}/{device}", b"\xff%d" % hour, 1) for kind in ("DDATA", "DBIRTH")]
+    await wire.hear(*messages)
+    assert sorted(written) == ["write_data", "write_letters"]
+    check_all_stored_once(seeded, *edges.values())
+    assert len(letters(seeded)) == 80
 
 
 async def test_rubbish_is_set_aside_once_and_spoils_nothing(wire: Line, edge: Edge, seeded: str) -> None:

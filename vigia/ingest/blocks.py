@@ -17,7 +17,7 @@ from vigia.store.telemetry import Readings
 
 @dataclass(frozen=True)
 class Block:
-    """Columns by message, in the order of arrival; readings `first[i]` until `first[i + 1]` are those of message i.
+    """Columns by message; readings `first[i]` until `first[i + 1]` are those of message i.
 
     `epoch` and `eseq` are NONE where a message has no number. `live_ts` is the oldest moment, in microseconds since 1970 UTC, of the
     readings that are not marked historical, 0 without any. By message, where there are some: `letters` that go with it, and why it is
@@ -90,6 +90,41 @@ class Block:
         wanted = np.zeros(len(edges), np.bool_)
         wanted[place[chosen]] = True
         return Heard(edges[wanted], newest[wanted])
+
+
+def joined(blocks: Sequence[Block]) -> Block:
+    """The messages of all `blocks`, at least one, those of each behind those of the one before."""
+    if len(blocks) == 1:
+        return blocks[0]
+    begin = np.cumsum([0, *(len(block) for block in blocks)])
+
+    def message(index: int) -> Message:
+        which = int(np.searchsorted(begin, index, "right")) - 1
+        return blocks[which].message(index - int(begin[which]))
+
+    return Block(
+        np.concatenate([block.edge_node_id for block in blocks]),
+        np.concatenate([block.epoch for block in blocks]),
+        np.concatenate([block.eseq for block in blocks]),
+        np.append(np.zeros(1, np.int64), np.cumsum(np.concatenate([block.rows for block in blocks]))),
+        concatenate([block.readings for block in blocks]),
+        message,
+        min((block.live_ts for block in blocks if block.live_ts), default=0),
+        {int(start) + i: letters for start, block in zip(begin, blocks, strict=False) for i, letters in block.letters.items()},
+        {int(start) + i: reason for start, block in zip(begin, blocks, strict=False) for i, reason in block.buried.items()},
+    )
+
+
+def concatenate(readings: Sequence[Readings]) -> Readings:
+    """All readings one after the other."""
+    if not readings:
+        return Readings(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0), np.empty(0, np.int16))
+    return Readings(
+        np.concatenate([one.point_id for one in readings]),
+        np.concatenate([one.ts for one in readings]),
+        np.concatenate([one.value for one in readings]),
+        np.concatenate([one.quality for one in readings]),
+    )
 
 
 class Numbers:

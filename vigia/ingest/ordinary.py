@@ -1,10 +1,11 @@
 """The ordinary data message: of a device that is known, in its turn, of metrics that are known. Thousands are read at a time.
 
-A message is ordinary only if the slow path (`sessions`, `prepare`) would make the very same of it. Everything of an edge node that says
-anything else in the same delivery is left to the slow path, so that its order stays its own.
+A message is ordinary only if the slow path (`sessions`, `prepare`) would make the very same of it. One in its turn that is not as its
+birth says, or that nobody can read, changes nothing for those behind it: it is handed on alone. From the first message of an edge node
+that may change something (a birth, a death, a gap) the rest of what it says in the delivery is left to the slow path.
 """
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -13,22 +14,22 @@ from numpy.typing import NDArray
 from vigia.ingest.births import EARLIEST_MS, LATEST_MS
 from vigia.ingest.blocks import Block
 from vigia.ingest.directory import Devices, Directory, Entries
-from vigia.ingest.inbox import Delivery
+from vigia.ingest.events import DeviceData, Letter
+from vigia.ingest.inbox import Delivery, Message
 from vigia.ingest.resolve import KIND_BOOLEAN, KIND_FLOAT, LARGEST_NUMBER, LARGEST_VALUE
+from vigia.ingest.sessions import UNREADABLE, Node, Sessions, unreadable
 from vigia.sparkplug.columns import NONE, Form
 from vigia.sparkplug.decode import Columns, decode_packed
 from vigia.sparkplug.names import QUALITY_GOOD, QUALITY_STALE
 from vigia.store import telemetry
 from vigia.store.telemetry import Readings
 
-if TYPE_CHECKING:
-    from vigia.ingest.sessions import Node, Sessions
-
 _NONE: Final = NONE
 _NULL, _INTEGER, _FLOAT, _BOOLEAN = int(Form.NULL), int(Form.INTEGER), int(Form.FLOAT), int(Form.BOOLEAN)
 _GOOD, _UNCERTAIN, _STALE, _BAD = telemetry.GOOD, telemetry.UNCERTAIN, telemetry.STALE, telemetry.BAD
 _WORD_BITS: Final = 64
 _SEQ_MODULUS: Final = 256
+_FINE, _ODD, _LEFT = range(3)  # what is known of a message: as its birth says, handed on alone, left to the slow path
 
 
 class Metrics(NamedTuple):
@@ -47,7 +48,7 @@ class Metrics(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The readings of the ordinary messages, and by message its numbers and where its readings end; `bad` ones have none."""
+    """The readings of the ordinary messages, and by message its numbers and where its readings end; others have none."""
 
     point_id: NDArray[np.int32]
     ts: NDArray[np.int64]
@@ -56,117 +57,141 @@ class Found(NamedTuple):
     end: NDArray[np.int64]
     epoch: NDArray[np.int64]
     eseq: NDArray[np.int64]
-    bad: NDArray[np.bool_]
     oldest_live: NDArray[np.int64]
+
+
+class Read(NamedTuple):
+    """What a delivery holds. `odd` is data to be looked at alone and written with the block.
+
+    `letters` are of what nobody can read, `others` the numbers of the messages for the slow path, in their order.
+    """
+
+    block: Block | None
+    odd: list[DeviceData]
+    letters: list[Letter]
+    others: NDArray[np.int64]
 
 
 class Ordinary:
     """Reads what is ordinary of a delivery. `directory` learns from the slow path. `shared`: others have a part of the messages."""
 
-    def __init__(self, sessions: "Sessions", *, shared: bool) -> None:
+    def __init__(self, sessions: Sessions, *, shared: bool) -> None:
         self._sessions = sessions
         self._shared = shared
         self.directory = Directory()
 
-    def read(self, delivery: Delivery) -> tuple[Block | None, NDArray[np.int64]]:
-        """A block of the ordinary messages, None when there are none, and the numbers of the other messages, in their order."""
-        every = np.arange(len(delivery))
+    def read(self, delivery: Delivery) -> Read:
+        """Takes the ordinary messages, and those that go beside them."""
         slot = self.directory.find(delivery.data, delivery.topic_start, delivery.topic_length)
-        nodes, node_of_slot = self._ready(delivery, slot)
-        if not nodes:
-            return None, every
+        ready = _Ready(self._sessions, delivery, shared=self._shared)
+        known, node_of_slot = self._known(slot, ready)
+        letters = ready.strangers(np.flatnonzero(slot == NONE))
         place = np.where(slot == NONE, np.int32(NONE), node_of_slot[slot])
         chosen = np.flatnonzero(place != NONE)
+        left = np.ones(len(delivery), np.bool_)
+        left[list(letters)] = False
+        if not len(chosen):
+            return Read(None, [], list(letters.values()), np.flatnonzero(left))
         columns = decode_packed(delivery.data, delivery.payload_start[chosen], delivery.payload_length[chosen])
-        expected = np.array([-1 if self._shared else node.order.expected for node in nodes], np.int64)
-        numbered = np.array([node.numbered for node in nodes], np.bool_)
-        metrics = _metrics(columns)
         place, slots = place[chosen], slot[chosen]
-        odd = np.zeros(len(nodes), np.bool_)
-        _in_turn(columns.seq, place, expected, odd)
-        found = _resolve(metrics, slots, place, numbered, odd, self.directory.devices, self.directory.entries)
-        if found.bad.any():
-            odd[place[found.bad]] = True
-        for node, seq, is_odd in zip(nodes, expected.tolist(), odd.tolist(), strict=True):
-            if not is_odd and not self._shared:
+        expected = np.array([-1 if self._shared else node.order.expected for node in ready.nodes], np.int64)
+        numbered = np.array([node.numbered for node in ready.nodes], np.bool_)
+        state = np.full(len(chosen), _FINE, np.int8)
+        _in_turn(columns.seq, place, chosen, np.array(ready.until, np.int64), expected, state)
+        state[(state == _FINE) & ~known[slots]] = _ODD
+        found = _resolve(_metrics(columns), slots, numbered[place], state, self.directory.devices, self.directory.entries)
+        if not self._shared:
+            for node, seq in zip(ready.nodes, expected.tolist(), strict=True):
                 node.order.expected = seq
-        if not odd.any():
-            return self._block(delivery, chosen, nodes, place, found), np.setdiff1d(every, chosen, assume_unique=True)
-        good = ~odd[place]
-        block = self._block(delivery, chosen, nodes, place, found) if good.any() else None
-        return None if block is None else _only(block, good, delivery, chosen), np.setdiff1d(every, chosen[good], assume_unique=True)
+        left[chosen[state != _LEFT]] = False
+        fine = state == _FINE
+        block = _block(delivery, chosen, np.array([node.edge.edge_node_id for node in ready.nodes], np.int32)[place], found, fine)
+        alone = [self._alone(delivery.message(int(chosen[i])), slots[i], columns, i) for i in np.flatnonzero(state == _ODD).tolist()]
+        odd = [one for one in alone if isinstance(one, DeviceData)]
+        unread = [one for one in alone if isinstance(one, Letter)]
+        return Read(block if fine.any() else None, odd, [*letters.values(), *unread], np.flatnonzero(left))
 
-    def _ready(self, delivery: Delivery, slot: NDArray[np.int32]) -> tuple["list[Node]", NDArray[np.int32]]:
-        """The nodes of which every message here may be ordinary, and by slot their numbers in that list, NONE for other slots."""
+    def _known(self, slot: NDArray[np.int32], ready: "_Ready") -> tuple[NDArray[np.bool_], NDArray[np.int32]]:
+        """By slot: whether its device's birth is known, and the number of its node among those that are `ready`, NONE otherwise."""
         heard = np.zeros(len(self.directory.slots) + 1, np.bool_)  # the last is for NONE
         heard[slot] = True
-        number = np.full(len(heard), NONE, np.int32)
-        others = {id(node) for node in self._senders(delivery, np.flatnonzero(slot == NONE))}
-        nodes: list[Node] = []
-        index: dict[int, int] = {}
-        refused: set[int] = set()
+        known, number = np.zeros(len(heard), np.bool_), np.full(len(heard), NONE, np.int32)
         for one in np.flatnonzero(heard[:-1]).tolist():
-            node = self.directory.slots[one].node
-            key = id(node)
-            if key in others or key in refused:
-                continue
-            if not (self._is_ready(node, delivery.session) and self.directory.current(one)):
-                refused.add(key)
-                continue
-            if key not in index:
-                index[key] = len(nodes)
-                nodes.append(node)
-            number[one] = index[key]
-        if refused:  # found out after another slot of the same node
-            for one in np.flatnonzero(number != NONE).tolist():
-                if id(self.directory.slots[one].node) in refused:
-                    number[one] = NONE
-        return nodes, number
+            number[one] = ready.number(self.directory.slots[one].node)
+            known[one] = number[one] != NONE and self.directory.current(one)
+        return known, number
 
-    def _is_ready(self, node: "Node", session: int) -> bool:
+    def _alone(self, message: Message, slot: int, columns: Columns, index: int) -> DeviceData | Letter:
+        fault = unreadable(columns, index)
+        if fault is not None:
+            return Letter(message, UNREADABLE, fault)
+        of = self.directory.slots[slot]
+        return DeviceData(of.node, of.device_id, columns, index, message)
+
+
+class _Ready:
+    """The edge nodes whose order is known, numbered as they are met; each is left to the slow path from message `until` on."""
+
+    def __init__(self, sessions: Sessions, delivery: Delivery, *, shared: bool) -> None:
+        self._sessions = sessions
+        self._delivery = delivery
+        self._shared = shared
+        self._number: dict[int, int] = {}
+        self.nodes: list[Node] = []
+        self.until: list[int] = []
+
+    def number(self, node: Node) -> int:
+        """The node's number; NONE when its order is not known."""
+        number = self._number.get(id(node))
+        if number is None:
+            number = len(self.nodes) if self._is_ready(node) else NONE
+            self._number[id(node)] = number
+            if number != NONE:
+                self.nodes.append(node)
+                self.until.append(len(self._delivery))
+        return number
+
+    def strangers(self, indexes: NDArray[np.int64]) -> dict[int, Letter]:
+        """Look at the messages on topics of no slot: the letters, by message, of those that change nothing; the others end their turn."""
+        letters: dict[int, Letter] = {}
+        senders: dict[str, Node | None] = {}
+        for index in indexes.tolist():
+            topic = self._delivery.topic(index)
+            if topic not in senders:
+                senders[topic] = self._sessions.sender(topic)
+            node = senders[topic]
+            number = NONE if node is None else self.number(node)
+            if node is None or number == NONE or self.until[number] < index:
+                continue
+            letter = self._sessions.unreadable(node, self._delivery.message(index))
+            if letter is None:
+                self.until[number] = index
+            else:
+                letters[index] = letter
+        return letters
+
+    def _is_ready(self, node: Node) -> bool:
         return (
             node.confirmed
-            and node.broker_session == session
+            and node.broker_session == self._delivery.session
             and not node.order.held
             and (self._shared or node.order.expected is not None)
             and self._sessions.is_current(node)
         )
 
-    def _senders(self, delivery: Delivery, indexes: NDArray[np.int64]) -> "list[Node]":
-        """The edge nodes of messages whose topic is in no slot."""
-        found = []
-        for topic in {delivery.topic(int(index)) for index in indexes}:
-            node = self._sessions.sender(topic)
-            if node is not None:
-                found.append(node)
-        return found
 
-    @staticmethod
-    def _block(delivery: Delivery, chosen: NDArray[np.int64], nodes: "list[Node]", place: NDArray[np.int32], found: Found) -> Block:
-        edge = np.array([node.edge.edge_node_id for node in nodes], np.int32)[place]
-        live = found.oldest_live[found.oldest_live > 0]
-        return Block(
-            edge_node_id=edge,
-            epoch=found.epoch,
-            eseq=found.eseq,
-            first=np.append(np.zeros(1, np.int64), found.end),
-            readings=Readings(found.point_id, found.ts, found.value, found.quality),
-            message=lambda index: delivery.message(int(chosen[index])),
-            live_ts=int(live.min()) if len(live) else 0,
-        )
-
-
-def _only(block: Block, good: NDArray[np.bool_], delivery: Delivery, chosen: NDArray[np.int64]) -> Block:
-    """The good messages of the block."""
-    kept = chosen[good]
+def _block(delivery: Delivery, chosen: NDArray[np.int64], edge: NDArray[np.int32], found: Found, fine: NDArray[np.bool_]) -> Block:
+    """The `fine` messages; the others have no readings in what was `found`."""
+    live = found.oldest_live[found.oldest_live > 0]
+    kept = chosen[fine]
     return Block(
-        block.edge_node_id[good],
-        block.epoch[good],
-        block.eseq[good],
-        np.append(np.zeros(1, np.int64), np.cumsum(block.rows[good])),
-        block.of(good),
+        edge_node_id=edge[fine],
+        epoch=found.epoch[fine],
+        eseq=found.eseq[fine],
+        first=np.append(np.zeros(1, np.int64), found.end[fine]),
+        readings=Readings(found.point_id, found.ts, found.value, found.quality),
         message=lambda index: delivery.message(int(kept[index])),
-        live_ts=block.live_ts,
+        live_ts=int(live.min()) if len(live) else 0,
     )
 
 
@@ -186,12 +211,27 @@ def _metrics(columns: Columns) -> Metrics:
 
 
 @njit(cache=True, nogil=True)
-def _in_turn(seq: NDArray[np.int64], place: NDArray[np.int32], expected: NDArray[np.int64], odd: NDArray[np.bool_]) -> None:
-    """Advance `expected` by node, and mark as odd each node one of whose messages is not the next; expected < 0: any number is."""
+def _in_turn(  # noqa: PLR0913, PLR0917 - columns
+    seq: NDArray[np.int64],
+    place: NDArray[np.int32],
+    index: NDArray[np.int64],
+    until: NDArray[np.int64],
+    expected: NDArray[np.int64],
+    state: NDArray[np.int8],
+) -> None:
+    """Advance `expected` by node, and say of each message whether it is read here; expected < 0: any number is the next.
+
+    One without a number is nobody's next. A node is left from message `until` on, or from the first that is not the next.
+    """
     for i in range(len(seq)):
         node = place[i]
-        if seq[i] < 0 or seq[i] >= _SEQ_MODULUS or (expected[node] >= 0 and seq[i] != expected[node]):
-            odd[node] = True
+        if index[i] >= until[node]:
+            state[i] = _LEFT
+        elif seq[i] < 0 or seq[i] >= _SEQ_MODULUS:
+            state[i] = _ODD
+        elif expected[node] >= 0 and seq[i] != expected[node]:
+            until[node] = index[i]
+            state[i] = _LEFT
         elif expected[node] >= 0:
             expected[node] = (seq[i] + 1) % _SEQ_MODULUS
 
@@ -259,28 +299,30 @@ def _quality(said: int) -> int:
 def _resolve(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917 - one pass over the metrics
     metrics: Metrics,
     slot: NDArray[np.int32],
-    place: NDArray[np.int32],
     numbered: NDArray[np.bool_],
-    odd: NDArray[np.bool_],
+    state: NDArray[np.int8],
     devices: Devices,
     entries: Entries,
 ) -> Found:
-    """The readings of all messages but those of nodes that are odd already."""
+    """The readings of the messages that are fine so far; whatever is not as its birth says makes its message odd."""
     messages, rows = len(slot), len(metrics.alias)
     point_id, ts_us = np.empty(rows, np.int32), np.empty(rows, np.int64)
     values, qualities = np.empty(rows, np.float64), np.empty(rows, np.int16)
     end = np.empty(messages, np.int64)
     epochs, eseqs = np.full(messages, _NONE), np.full(messages, _NONE)
-    bad = np.zeros(messages, np.bool_)
     oldest = np.zeros(messages, np.int64)
     row = 0
     for message in range(messages):
-        device, begun = slot[message], row
+        begun = row
+        end[message] = row
+        if state[message] != _FINE:
+            continue
+        device = slot[message]
         low, high = devices.begin[device], devices.end[device]
         epoch_alias, batch_alias, serial_alias = devices.epoch_alias[device], devices.batch_alias[device], devices.serial_alias[device]
         epoch = eseq = np.int64(_NONE)
         guess = low
-        fine = not odd[place[message]]
+        fine = True
         for i in range(metrics.first[message], metrics.first[message + 1]):
             if not fine:
                 break
@@ -314,14 +356,13 @@ def _resolve(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917 - one pass over 
             point_id[row], ts_us[row], values[row], qualities[row] = entries.point_id[at], ts * 1000, value, quality
             row += 1
         has_number = epoch != _NONE and eseq > 0
-        if numbered[place[message]] != has_number:
-            fine = False
-        if not fine:
-            bad[message] = True
+        if not fine or numbered[message] != has_number:
+            state[message] = _ODD
+            oldest[message] = 0
             row = begun
         epochs[message], eseqs[message] = epoch if has_number else _NONE, eseq if has_number else _NONE
         end[message] = row
-    return Found(point_id[:row], ts_us[:row], values[:row], qualities[:row], end, epochs, eseqs, bad, oldest)
+    return Found(point_id[:row], ts_us[:row], values[:row], qualities[:row], end, epochs, eseqs, oldest)
 
 
 def warm_up() -> None:
@@ -330,5 +371,6 @@ def warm_up() -> None:
     directory = Directory()
     directory.find(np.zeros(1, np.uint8), np.zeros(1, np.int64), np.ones(1, np.int64))
     metrics = _metrics(decode_packed(np.zeros(0, np.uint8), np.zeros(0, np.int64), np.zeros(0, np.int64)))
-    _in_turn(np.zeros(0, np.int64), none, np.zeros(0, np.int64), np.zeros(0, np.bool_))
-    _resolve(metrics, none, none, np.zeros(0, np.bool_), np.zeros(0, np.bool_), directory.devices, directory.entries)
+    whole, state = np.zeros(0, np.int64), np.zeros(0, np.int8)
+    _in_turn(whole, none, whole, whole, whole, state)
+    _resolve(metrics, none, np.zeros(0, np.bool_), state, directory.devices, directory.entries)

@@ -3,25 +3,26 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from hashlib import blake2b
 from itertools import groupby
 from operator import attrgetter
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import structlog
 
 from vigia.ingest.births import DeviceTable, table
-from vigia.ingest.blocks import Block
+from vigia.ingest.blocks import Block, joined
 from vigia.ingest.commands import acknowledgements, rebirth
 from vigia.ingest.config import Limits
 from vigia.ingest.events import DeviceBirth, DeviceData, DeviceDeath, Event, Letter, NodeBirth, NodeDeath
 from vigia.ingest.heartbeat import newest_of
 from vigia.ingest.inbox import Inbox, Message, merge
-from vigia.ingest.ordinary import Ordinary
+from vigia.ingest.letters import Letters
+from vigia.ingest.neighbours import Observer, Outlet, Unwatched
+from vigia.ingest.ordinary import Ordinary, Read
 from vigia.ingest.plain.devices import Plain
 from vigia.ingest.prepare import Part, Preparation, block_of
-from vigia.ingest.sessions import UNKNOWN_NODE, Sessions
+from vigia.ingest.sessions import Sessions
 from vigia.ingest.write import SessionEvent, Store, Written
 from vigia.sparkplug.columns import NONE
 from vigia.sparkplug.decode import decode_columns
@@ -34,64 +35,9 @@ IDLE_S = 0.25  # how often lost messages are looked for while nothing comes
 FIRST_PAUSE_S = 0.05
 LARGE_BYTES = 64 * 1024
 KNOW_EVERY_S = 2.0
-MOST_REMEMBERED = 10_000
 REFUSED = "refused by the database"
 FAULTY = "internal error"
 Done = TypeVar("Done")
-
-
-class Outlet(Protocol):
-    """What the pipeline wants of the broker's side; `Host` is one."""
-
-    def publish(self, topic: str, payload: bytes) -> None:
-        """Send a command if a broker is there."""
-
-    def send(self, packets: bytes) -> None:
-        """Send ready-made PUBLISH packets if a broker is there."""
-
-    def pause(self) -> None:
-        """Let the edges keep their data."""
-
-    def resume(self) -> None:
-        """Let them send it."""
-
-
-class Observer(Protocol):
-    """Who keeps count of what happens; `Watch` is one."""
-
-    def received(self, messages: int, nbytes: int) -> None:
-        """Messages were taken from the queue."""
-
-    def stored(self, rows: int, replayed: int, commit_s: float, lag_s: float | None) -> None:
-        """A commit of so many rows took so long; `lag_s` from its oldest live reading, None without one."""
-
-    def set_aside(self, reason: str, count: int = 1) -> None:
-        """Messages became dead letters."""
-
-    def database_away(self) -> None:
-        """The database does not answer."""
-
-    def database_back(self) -> None:
-        """It does again."""
-
-
-class Unwatched:
-    """An observer that keeps no count."""
-
-    def received(self, messages: int, nbytes: int) -> None:
-        """See `Observer`."""
-
-    def stored(self, rows: int, replayed: int, commit_s: float, lag_s: float | None) -> None:
-        """See `Observer`."""
-
-    def set_aside(self, reason: str, count: int = 1) -> None:
-        """See `Observer`."""
-
-    def database_away(self) -> None:
-        """See `Observer`."""
-
-    def database_back(self) -> None:
-        """See `Observer`."""
 
 
 class Pipeline:
@@ -122,7 +68,7 @@ class Pipeline:
         self._writing: asyncio.Task[int] | None = None
         self._finishing = False
         self._known_at = 0.0
-        self._letters: dict[bytes, float] = {}
+        self._letters = Letters(limits)
 
     async def run(self) -> None:
         """Work until cancelled, or until `finish` and an empty queue."""
@@ -165,13 +111,10 @@ class Pipeline:
             self._watch.received(len(delivery), delivery.nbytes)
             read = self._ordinary.read
             large = delivery.nbytes >= LARGE_BYTES  # the loop, and with it the write before this one, goes on meanwhile
-            block, others = await asyncio.to_thread(read, delivery) if large else read(delivery)
-            if block is not None:
-                rows += int(block.first[-1])
-                await self._settle()
-                self._writing = asyncio.create_task(self._write_all(block))
-            if len(others):
-                rows += await self._slowly([delivery.message(index) for index in others.tolist()])
+            found = await asyncio.to_thread(read, delivery) if large else read(delivery)
+            rows += await self._at_once(found)
+            if len(found.others):
+                rows += await self._slowly([delivery.message(index) for index in found.others.tolist()])
         for edge in self._sessions.rebirths(time.monotonic()):
             log.info("rebirth requested", group=edge.group_id, node=edge.node_id)
             self._host.publish(*rebirth(edge))
@@ -187,6 +130,17 @@ class Pipeline:
         except asyncio.CancelledError:
             self._writing = writing
             raise
+
+    async def _at_once(self, found: Read) -> int:
+        """Begin to write what came in its turn, all of it in one block; the number of rows."""
+        parts = await self._prepared(found.odd, found.letters)
+        blocks = ([] if found.block is None else [found.block]) + ([block_of(parts)] if parts else [])
+        if not blocks:
+            return 0
+        block = joined(blocks)
+        await self._settle()
+        self._writing = asyncio.create_task(self._write_all(block))
+        return int(block.first[-1])
 
     async def _slowly(self, messages: Sequence[Message]) -> int:
         """What is not ordinary, one message after the other; the number of rows."""
@@ -228,7 +182,9 @@ class Pipeline:
         for birth, born in zip((event for event in events if isinstance(event, DeviceBirth)), written.tables, strict=True):
             if born.device is None:
                 self._watch.set_aside(born.refusal)
-                self._is_fresh(Letter(birth.message, born.refusal, ""))  # a plain message is birth and data in one: one letter is enough
+                self._letters.fresh(
+                    [Letter(birth.message, born.refusal, "")]
+                )  # a plain message is birth and data in one: one letter is enough
         self._apply(events, written)
         self._acknowledge(written)
         # A numbered node repeats its births' values in batches; a foreign one says them only here.
@@ -261,30 +217,23 @@ class Pipeline:
                     node.tables.pop(event.device_id, None)
 
     async def _bury(self, letters: Sequence[Letter]) -> None:
-        fresh = [letter for letter in letters if self._is_fresh(letter)]
+        fresh = self._letters.fresh(letters)
         if fresh:
             log.warning("messages set aside", count=len(fresh), first_topic=fresh[0].message.topic, first_reason=fresh[0].reason)
             await self._persist(self._store.write_letters, fresh)
             for letter in fresh:
                 self._watch.set_aside(letter.reason)
 
-    def _is_fresh(self, letter: Letter) -> bool:
-        """Whether this is not the letter of a moment ago again: an edge repeats what is not acknowledged."""
-        now = time.monotonic()
-        payload = b"" if letter.reason == UNKNOWN_NODE else letter.message.payload
-        key = blake2b(f"{letter.message.topic}\0{letter.reason}\0".encode("utf-8", "replace") + payload, digest_size=16).digest()
-        if self._letters.get(key, 0.0) > now:
-            return False
-        if len(self._letters) >= MOST_REMEMBERED:
-            self._letters = {key: until for key, until in self._letters.items() if until > now}
-        if len(self._letters) < MOST_REMEMBERED:
-            self._letters[key] = now + (self._limits.unknown_node_s if letter.reason == UNKNOWN_NODE else self._limits.same_letter_s)
-        return True
-
     # ── readings ──
 
     async def _data(self, events: Sequence[DeviceData]) -> int:
+        parts = await self._prepared(events)
+        return await self._write_all(block_of(parts)) if parts else 0
+
+    async def _prepared(self, events: Sequence[DeviceData], letters: Sequence[Letter] = ()) -> list[Part]:
+        """What of `events` can be written; the letters of what cannot go with the `letters` that are there already."""
         parts: list[Part] = []
+        unusable = list(letters)
         for event in events:
             needed = self._preparation.machine_needed(event)
             if needed is not None:
@@ -294,8 +243,9 @@ class Pipeline:
             if isinstance(prepared, Part):
                 parts.append(prepared)
             elif prepared is not None:
-                await self._bury([prepared])
-        return await self._write_all(block_of(parts)) if parts else 0
+                unusable.append(prepared)
+        await self._bury(unusable)
+        return parts
 
     def _prepare(self, event: DeviceData) -> Part | Letter | None:
         try:

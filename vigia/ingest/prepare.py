@@ -9,18 +9,16 @@ import numpy as np
 
 from vigia.ingest import resolve
 from vigia.ingest.births import EARLIEST_MS, LATEST_MS, DeviceTable
-from vigia.ingest.blocks import Block
+from vigia.ingest.blocks import Block, concatenate
 from vigia.ingest.events import DeviceData, Letter
 from vigia.ingest.resolve import Numbers, Resolved
-from vigia.ingest.sessions import Node, Sessions
+from vigia.ingest.sessions import Sessions
 from vigia.sparkplug.columns import NONE
 from vigia.store import telemetry
-from vigia.store.telemetry import Readings
 
 UNNUMBERED = "no batch number"
 UNKNOWN_ALIAS = "alias of no birth"
 METRICS_SET_ASIDE = "metrics set aside"
-MOST_UNRESOLVED = 1_000
 
 
 @dataclass(frozen=True)
@@ -52,18 +50,6 @@ def block_of(parts: Sequence[Part]) -> Block:
         live_ts=min((part.resolved.live_ts for part in parts if part.resolved.live_ts), default=0),
         letters={i: part.letters for i, part in enumerate(parts) if part.letters},
         buried={i: part.buried for i, part in enumerate(parts) if part.buried is not None},
-    )
-
-
-def concatenate(readings: Sequence[Readings]) -> Readings:
-    """All readings one after the other."""
-    if not readings:
-        return Readings(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0), np.empty(0, np.int16))
-    return Readings(
-        np.concatenate([one.point_id for one in readings]),
-        np.concatenate([one.ts for one in readings]),
-        np.concatenate([one.value for one in readings]),
-        np.concatenate([one.quality for one in readings]),
     )
 
 
@@ -112,25 +98,12 @@ class Preparation:
         if numbers.serial_number not in (None, table.certificate.serial_number):
             table = node.others.get((event.device_id, numbers.serial_number or ""), table)
         resolved = resolve.resolve(event.columns, event.index, table)
-        if resolved.unknown and not self._is_hopeless(node, numbers):
+        if resolved.unknown and self._sessions.may_be_born(node, event.device_id, resolved.unknown):
             self._sessions.ask_rebirth(node)
-            return None
+            if node.numbered:  # it comes again, after the birth; what a foreign node says does not
+                return None
         usual = table is node.tables.get(event.device_id) and not resolved.unknown and not resolved.faults
         return Part(event, numbers, resolved, _letters(event, resolved), usual=usual)
-
-    def _is_hopeless(self, node: Node, numbers: Numbers) -> bool:
-        """Whether an unknown alias will stay unknown, as it was under an earlier birth. A foreign node's message does not come again."""
-        if not node.numbered:
-            self._sessions.ask_rebirth(node)
-            return True
-        key = (numbers.epoch or 0, numbers.eseq or 0)
-        if node.unresolved.get(key, node.births) < node.births:
-            del node.unresolved[key]
-            return True
-        if len(node.unresolved) >= MOST_UNRESOLVED:
-            node.unresolved.clear()
-        node.unresolved.setdefault(key, node.births)
-        return False
 
 
 def _letters(event: DeviceData, resolved: Resolved) -> tuple[Letter, ...]:

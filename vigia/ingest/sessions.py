@@ -15,7 +15,7 @@ from vigia.sparkplug.datatypes import DataType
 from vigia.sparkplug.decode import Columns, decode_columns
 from vigia.sparkplug.names import EPOCH, NAMESPACE
 from vigia.sparkplug.payload import Payload, decode
-from vigia.sparkplug.session import NodeSession, Reorder, bd_seq_of, seq_of
+from vigia.sparkplug.session import SEQ_MODULUS, NodeSession, Reorder, bd_seq_of, seq_of
 from vigia.sparkplug.topics import MessageType, Topic, parse
 from vigia.store.births import EdgeNode
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 UNKNOWN_NODE = "unknown edge node"
 UNREADABLE = "unreadable payload"
 NOT_SPARKPLUG = "not a Sparkplug topic"
-NO_SEQ = "not numbered"
+MOST_STRANGERS = 1_000
+_NUMBERED = (MessageType.NBIRTH, MessageType.DBIRTH, MessageType.NDATA, MessageType.DDEATH)
+MOST_ASKED = 20  # births in a session, for what is in none
 
 
 @dataclass
@@ -52,12 +54,34 @@ class Rebirths:
 
 
 @dataclass
+class Strangers:
+    """Aliases and names of no birth. A birth may bring them, so it is asked for; but once for each, and not for ever.
+
+    `first_met` is how many births there had been, by a hash of device and alias or name; after those of them in `asked` one more was
+    asked for.
+    """
+
+    first_met: dict[int, int] = field(default_factory=dict)
+    asked: set[int] = field(default_factory=set)
+
+    def stay(self, device_id: str, unknown: Iterable[str], births: int) -> bool:
+        """Whether `unknown` will stay so, after so many births; if not, one is to be asked for."""
+        if len(self.first_met) >= MOST_STRANGERS:
+            self.first_met.clear()
+        newest = max(self.first_met.setdefault(hash((device_id, one)), births) for one in unknown)
+        if newest < births or (births not in self.asked and len(self.asked) >= MOST_ASKED):
+            return True
+        self.asked.add(births)
+        return False
+
+
+@dataclass
 class Node:
     """One edge node in this connection to the broker.
 
     `confirmed`: its NBIRTH was received here, so the order and the aliases are known. `numbered`: it speaks of batches. `tables`: what
-    its devices' births said. `births` counts NBIRTHs; `unresolved` remembers batches whose alias was unknown, and under which birth.
-    `others` are tables of machines that stood at a device earlier, by device id and serial number.
+    its devices' births said. `births` counts NBIRTHs; `strangers` are what was in none of them. `others` are
+    tables of machines that stood at a device earlier, by device id and serial number.
     """
 
     edge: EdgeNode
@@ -72,7 +96,7 @@ class Node:
     names: dict[int, str] = field(default_factory=dict)
     tables: dict[str, DeviceTable] = field(default_factory=dict)
     births: int = 0
-    unresolved: dict[tuple[int, int], int] = field(default_factory=dict)
+    strangers: Strangers = field(default_factory=Strangers)
     others: dict[tuple[str, str], DeviceTable] = field(default_factory=dict)
 
     def lose_order(self) -> None:
@@ -208,7 +232,10 @@ class Sessions:
     def _node_birth(self, node: Node, payload: Payload) -> list[Event]:
         seq = seq_of(payload)
         bd_seq_of(payload)
+        before = node.session.bd_seq
         node.session.born(payload)
+        if node.session.bd_seq != before:
+            node.strangers = Strangers()
         node.order.birth(seq)
         node.confirmed = True
         node.births += 1
@@ -235,6 +262,27 @@ class Sessions:
             return [event]
         _, ready = node.order.offer(seq, event, now)
         return ready
+
+    @staticmethod
+    def unreadable(node: Node, message: Message) -> Letter | None:
+        """The letter of a numbered message of `node`, other than data, that nobody can read; None when it is heard in its turn."""
+        topic = parse(message.topic)
+        if not isinstance(topic, Topic) or topic.message_type not in _NUMBERED:
+            return None
+        try:
+            seq_of(decode(message.payload, node.aliases))
+        except (PayloadError, ValueError, OverflowError) as error:
+            return Letter(message, UNREADABLE, str(error))
+        return None
+
+    def may_be_born(self, node: Node, device_id: str, unknown: Iterable[str]) -> bool:
+        """Whether another birth may bring the aliases or names that are in none so far; if so, it is to be asked for.
+
+        Where no message is missing, every birth was heard: what a Vigía edge has not announced then, it never will.
+        """
+        if node.numbered and not self._shared:
+            return False
+        return not node.strangers.stay(device_id, unknown, node.births)
 
     def ask_rebirth(self, node: Node) -> None:
         """The node must say again who it is; `rebirths` gives the request, not more often than it makes sense."""
@@ -264,14 +312,21 @@ class Sessions:
         return asked
 
 
+def unreadable(columns: Columns, index: int) -> str | None:
+    """Why nobody can read data message `index`, whose turn it never is; None when somebody can."""
+    if index in columns.faults:
+        return columns.faults[index]
+    if not 0 <= columns.seq[index] < SEQ_MODULUS:
+        return "the message is not numbered (seq is missing or not in 0..255)"
+    return None
+
+
 def _device_data(node: Node, topic: Topic, message: Message, data: tuple[Columns, int]) -> tuple[int, Event]:
     columns, index = data
-    if index in columns.faults:
-        raise PayloadError(columns.faults[index])
-    seq = int(columns.seq[index])
-    if not 0 <= seq <= 255:  # noqa: PLR2004 - Sparkplug's range
-        raise PayloadError("the message is not numbered (seq is missing or not in 0..255)")
-    return seq, DeviceData(node, topic.device_id or "", columns, index, message)
+    fault = unreadable(columns, index)
+    if fault is not None:
+        raise PayloadError(fault)
+    return int(columns.seq[index]), DeviceData(node, topic.device_id or "", columns, index, message)
 
 
 def _told_at(payload: Payload) -> datetime | None:
