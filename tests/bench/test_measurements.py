@@ -11,10 +11,12 @@ from bench_harness import check_nothing_stays, databases
 from paho.mqtt.enums import CallbackAPIVersion
 
 from vigia import cli
-from vigia.bench import decode, ingest
+from vigia.bench import decode, ingest, poisoned
 from vigia.bench.ingest import IngestBench
 from vigia.bench.load import Load
+from vigia.bench.stage import Servers
 from vigia.errors import ConfigError
+from vigia.ingest.config import BrokerConfig
 from vigia.sparkplug.session import HostState
 from vigia.store.database import StoreError
 from vigia.store.temporary import temporary_database
@@ -52,6 +54,22 @@ def test_ingest_is_measured_with_every_row_accounted_for(server_dsn: str, broker
     assert json.loads(json.dumps(found)) == found
     check_nothing_stays(server_dsn, before)
     assert not (tmp_path / "home").exists()
+
+
+async def test_poison_is_measured_in_pairs_with_every_row_and_letter_accounted_for(
+    server_dsn: str, broker: RunningBroker, tmp_path: Path
+) -> None:
+    before = databases(server_dsn)
+    config = BrokerConfig.from_url(broker.url)
+    servers = Servers(tmp_path, server_dsn, broker.url, config, embedded_database=False, broker_pid=None)
+    pairs = await poisoned.measure(servers, Load(rows=4_000, metrics=10, edges=4, points=10), 0.1, rounds=2)
+    assert len(pairs.clean) == len(pairs.poisoned) == 2
+    assert pairs.letters > 50
+    figures = pairs.figures("poison")
+    assert figures["poison_letters"] == pairs.letters
+    for figure in ("poison_ratio", "poison_cpu_ratio", "poison_rows_per_s"):
+        assert float(str(figures[figure])) > 0, figure
+    check_nothing_stays(server_dsn, before)
 
 
 def test_a_broker_that_serves_a_vigia_is_left_alone(server_dsn: str, broker: RunningBroker, tmp_path: Path) -> None:

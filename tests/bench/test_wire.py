@@ -1,11 +1,16 @@
 """The compiled edge nodes say what the gateway's encoder says, and hear what ingest says."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from vigia.bench import replies, wire
+from vigia.bench import poison, replies, wire
 from vigia.bench.load import DEVICE, GROUP, Load, batches, following, node_id, readings
 from vigia.ingest import commands, packets
+from vigia.sparkplug import PayloadError
+from vigia.sparkplug.names import MAX_PAYLOAD_BYTES
+from vigia.sparkplug.payload import decode
 from vigia.sparkplug.topics import MessageType, Topic
 from vigia.store.births import EdgeNode
 from vigia.store.ledger import Watermark
@@ -109,3 +114,44 @@ def test_the_tally_is_that_of_the_readings() -> None:
         for point in range(load.points):
             ts = every.ts[(every.edge == edge) & (every.point == point)] - load.start_ms
             assert (counts[edge, point], total_ms[edge, point]) == (len(ts), ts.sum())
+
+
+def published(data: bytes) -> list[tuple[str, bytes]]:
+    """Topics and payloads of the packets in `data`."""
+    found = packets.split(np.frombuffer(data, np.uint8).copy(), len(data))
+    return [
+        (data[topic : topic + topic_size].decode(), data[payload : payload + payload_size])
+        for topic, topic_size, payload, payload_size, *_ in found.publishes.T.tolist()
+    ]
+
+
+def test_poison_comes_with_its_share_of_the_messages_and_leaves_the_readings() -> None:
+    load = Load(rows=60_000, metrics=20, edges=4, points=10)
+    poisoned = replace(load, poison=0.05)
+    clean = published(written(load, wire.Book.empty(4)))
+    out = np.empty(wire.most_bytes(load) * load.messages + wire.poison_bytes(wire.Content.of(poisoned), 0, load.messages), np.uint8)
+    size = wire.write_messages(out, wire.Content.of(poisoned), 0, load.messages, wire.Book.empty(4))
+    end = wire.write_poison(out, size, wire.Content.of(poisoned), 0, load.messages)
+    within, alone = published(out[:size].tobytes()), published(out[size:end].tobytes())
+    assert [topic for topic, _ in within] == [topic for topic, _ in clean]
+    pairs = [(one, other) for (_, one), (_, other) in zip(clean, within, strict=True) if one != other]
+    spoilt = [other for one, other in pairs if other.startswith(one)]
+    no_number = [(one, other) for one, other in pairs if len(one) == len(other)]
+    assert len(spoilt) + len(no_number) == len(pairs)
+    for one, other in no_number:
+        assert [not isinstance(metric.value, float) or np.isfinite(metric.value) for metric in decode(other).metrics].count(False) == 1
+        assert np.count_nonzero(np.frombuffer(one, np.uint8) != np.frombuffer(other, np.uint8)) <= 8
+    assert len({*alone}) == len(alone)
+    for _, payload in alone:
+        with pytest.raises(PayloadError):
+            decode(payload)
+    assert wire.letters_due(wire.Content.of(poisoned), 0, load.messages) == len(spoilt) + len(alone)
+    assert len(pairs) + len(alone) == pytest.approx(0.05 * load.messages, rel=0.2)
+    assert {topic.split("/")[2] for topic, _ in alone} == {"DDATA", "DBIRTH"}
+
+
+@pytest.mark.parametrize(("metrics", "largest"), [(500, MAX_PAYLOAD_BYTES), (1, 0)])
+def test_poison_does_not_outweigh_the_load(metrics: int, largest: int) -> None:
+    load = Load(rows=1_000_000, metrics=metrics, edges=4, points=10, poison=0.01)
+    assert max(len(kind.said) for kind in poison.fitting(load)) >= largest
+    assert wire.poison_bytes(wire.Content.of(load), 0, load.messages) < len(poison.kinds(10)) * wire.most_bytes(load) * load.messages

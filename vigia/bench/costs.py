@@ -60,10 +60,10 @@ def of_database(name: str, *, whole_server: bool) -> Finder:
 
 def _serves(process: psutil.Process, database: str) -> bool:
     try:
-        words = process.cmdline()
+        words = " ".join(process.cmdline()).split()  # the title may come in one piece or in words
     except psutil.Error:
         return False
-    return bool(words) and words[0].startswith("postgres:") and database in words[0].split()
+    return words[:1] == ["postgres:"] and database in words
 
 
 @contextlib.asynccontextmanager

@@ -55,6 +55,11 @@ class Sent:
     commit_lags_s: NDArray[np.float64]
     resent: int
 
+    @property
+    def letters(self) -> int:
+        """Dead letters that are due for the poison of the load."""
+        return wire.letters_due(wire.Content.of(self.load), 0, self.load.messages) if self.load.poison else 0
+
 
 class Edges:
     """The edge nodes of a load. Entering connects; `birth`, then `send`, all in one thread. Raises BrokerUnavailableError."""
@@ -166,7 +171,10 @@ class Edges:
         """Send up to `count` messages, those of edge nodes that share a connection; how many they were."""
         line, of_line = self._line((self._load.after + first) % self._load.edges)
         last = first + min(count, of_line)
-        size = wire.write_messages(self._room(last - first), self._content, first, last, self._book)
+        out = self._room(first, last)
+        size = wire.write_messages(out, self._content, first, last, self._book)
+        if self._load.poison:
+            size = wire.write_poison(out, size, self._content, first, last)
         now = time.perf_counter()
         self._times.sent[first:last] = now
         self._times.due[first:last] = now if messages_per_s is None else begun + np.arange(first, last) / messages_per_s
@@ -180,8 +188,10 @@ class Edges:
         number = edge // a_line
         return self._lines[number], min((number + 1) * a_line, len(self._acknowledged)) - edge
 
-    def _room(self, messages: int) -> NDArray[np.uint8]:
-        size = messages * wire.most_bytes(self._load)
+    def _room(self, first: int, last: int) -> NDArray[np.uint8]:
+        size = (last - first) * wire.most_bytes(self._load)
+        if self._load.poison:
+            size += wire.poison_bytes(self._content, first, last)
         if len(self._out) < size:
             self._out = np.empty(size, np.uint8)
         return self._out
@@ -279,7 +289,7 @@ class Edges:
         line, _ = self._line(edge)
         for eseq in range(int(self._book.settled[edge]) + 1, int(self._book.newest[edge]) + 1):
             message = (eseq - 1) * self._load.edges + edge - self._load.after
-            size = wire.write_messages(self._room(1), self._content, message, message + 1, self._book)
+            size = wire.write_messages(self._room(message, message + 1), self._content, message, message + 1, self._book)
             self._times.sent[message] = now
             self._resent += 1
             self._push(line, self._out.data[:size])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vigia.bench import BenchError, peers
+from vigia.bench import BenchError, peers, poisoned
 from vigia.bench.edges import Sent
 from vigia.bench.load import Load, following
 from vigia.bench.machine import machine, versions
@@ -23,6 +23,7 @@ STEADY_ROWS_PER_S = 2_000
 SINGLE_PER_S = 100_000  # the clock in the data while messages hold one metric
 WARM_UP = 10  # a share of the load is sent before, and does not count
 MORE_POINTS = 10
+POISONED_PART = 4  # a part of the load is sent again and again, clean and poisoned
 FLAT_PERCENT_A_MINUTE = 0.5
 MILLION = 1_000_000
 
@@ -35,8 +36,8 @@ class IngestBench:
     """What to measure. `home` is where the temporary folder is made; `dsn` and `broker` name servers instead of the embedded ones.
 
     After `load` come `single_messages` of one metric and `steady_s` seconds at 2,000 rows a second; then, where asked for: `minutes` at
-    the `share` of the rate just measured, the load again with ten times the points, and what people do by hand with `peer_rows` rows
-    and with as many messages of one metric as before.
+    the `share` of the rate just measured, the load again with ten times the points, a part of it again and again with that share of
+    `poison` and without, and what people do by hand with `peer_rows` rows and with as many messages of one metric as before.
     """
 
     load: Load
@@ -49,6 +50,7 @@ class IngestBench:
     minutes: float = 0.0
     share: float = 0.5
     more_points: bool = False
+    poison: float = 0.0
     peer_rows: int = 0
 
 
@@ -60,6 +62,8 @@ def measure(bench: IngestBench) -> dict[str, object]:
     `raw_copy_rows_per_s` copies the same rows, days later, into the same table over one connection, 50,000 a commit. CPU is user and
     system time by a million rows: of the ingest process, of the server's processes for this database (of all of them when the server is
     the embedded one), of the embedded broker, and of the thread that plays the edge nodes.
+
+    `poison_ratio` is the rate with poison of that without, the middle of pairs of runs; `poison_cpu_ratio` what CPU says of the same.
 
     `exact` says whether the ledger has no hole and every reading is stored once; `fault` says what is wrong otherwise.
 
@@ -138,6 +142,8 @@ async def _measure(bench: IngestBench, servers: Servers) -> dict[str, object]:
     }
     if bench.more_points:
         found |= await _more_points(bench, servers, rate)
+    if bench.poison:
+        found |= await _poisoned(bench, servers)
     if bench.peer_rows:
         found |= await _beside_peers(bench, servers, found)
     return found
@@ -222,6 +228,17 @@ async def _more_points(bench: IngestBench, servers: Servers, rate: float) -> dic
         "growth_cpu_s_per_million": costs["cpu_s_per_million"],
         "growth_rss_mb": costs["rss_mb"],
     }
+
+
+async def _poisoned(bench: IngestBench, servers: Servers) -> dict[str, object]:
+    """What the poison costs: with the messages of the load, and with messages of one metric."""
+    found: dict[str, object] = {"poison_share": bench.poison}
+    load = replace(bench.load, rows=max(bench.load.rows // POISONED_PART, bench.load.metrics))
+    found |= (await poisoned.measure(servers, load, bench.poison)).figures("poison")
+    if bench.single_messages:
+        single = replace(load, rows=bench.single_messages, metrics=1, period_ms=_period_ms(load, SINGLE_PER_S))
+        found |= (await poisoned.measure(servers, single, bench.poison)).figures("single_metric_poison")
+    return found
 
 
 async def _beside_peers(bench: IngestBench, servers: Servers, found: dict[str, object]) -> dict[str, object]:

@@ -64,7 +64,8 @@ class Load:
 
     Each point is read every `period_ms` milliseconds: consecutive readings of a message walk through the points again and again. Time in
     the data runs like a clock: message after message, all edge nodes together say edges * points readings a period. A load may follow
-    another: `after` so many messages of the same edge nodes, from `start_ms` (milliseconds since 1970 UTC).
+    another: `after` so many messages of the same edge nodes, from `start_ms` (milliseconds since 1970 UTC). With that share of the messages
+    comes `poison`: see there. The readings are the same.
 
     Raises ConfigError when a message holds some points more often than others.
     """
@@ -77,6 +78,7 @@ class Load:
     after: int = 0
     start_ms: int = START_MS
     period_ms: int = PERIOD_MS
+    poison: float = 0.0
 
     def __post_init__(self) -> None:
         if self.metrics > self.points and self.metrics % self.points:

@@ -42,7 +42,10 @@ class Servers:
 
 @dataclass(frozen=True)
 class Exactness:
-    """Whether every reading sent is stored once. `rows_missing` and `rows_duplicated` are counted point by point."""
+    """Whether every reading sent is stored once. `rows_missing` and `rows_duplicated` are counted point by point.
+
+    `dead_letters` are those beside the ones that are due for poison; fewer than none when some of those are missing.
+    """
 
     rows_sent: int
     rows_stored: int
@@ -145,7 +148,7 @@ class Stage:
             rows_duplicated=int(surplus[surplus > 0].sum()),
             times_wrong=int(((surplus == 0) & (have_ms[self.points] != total_ms)).sum()),
             holes=account.holes,
-            dead_letters=account.dead_letters,
+            dead_letters=account.dead_letters - sum(sent.letters for sent in self.sent),
         )
 
     async def bytes_per_row(self) -> float:

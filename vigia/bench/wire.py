@@ -23,12 +23,17 @@ from vigia.bench.load import (
     node_id,
     values,
 )
+from vigia.bench.poison import BIRTH_ALONE, DATA_ALONE, NO_NUMBER, STAMP_DIGITS, WITHIN, Poison, poison_of
 from vigia.sparkplug.topics import MessageType, Topic
 
 _DIGITS = 5  # of an edge node's number in its name
 
 _TOPIC = np.frombuffer(str(Topic(GROUP, MessageType.DDATA, node_id(0), DEVICE)).encode(), np.uint8).copy()
-_TOPIC_DIGITS = len(str(Topic(GROUP, MessageType.DDATA, node_id(0), "x"))) - 2 - _DIGITS
+_BIRTH_TOPIC = np.frombuffer(str(Topic(GROUP, MessageType.DBIRTH, node_id(0), DEVICE)).encode(), np.uint8).copy()
+_FROM_DIGITS = len(f"{node_id(0)[-_DIGITS:]}/{DEVICE}")  # from the first digit to the topic's end
+_NOT_A_NUMBER = np.array([np.nan]).view(np.uint8)
+_HEAD_BYTES = 120  # of a packet up to its payload, and then some
+_NONE = -1
 
 # Field numbers of Sparkplug's Payload and Metric with their wire types, as protobuf writes them.
 _STAMP, _METRIC, _SEQ = 0x08, 0x12, 0x18
@@ -38,7 +43,7 @@ _DIGIT = 0x7F  # of a varint's byte; the highest bit says that another one follo
 
 
 class Content(NamedTuple):
-    """A load as the kernel takes it."""
+    """A load as the kernels take it."""
 
     rows: int
     metrics: int
@@ -49,6 +54,7 @@ class Content(NamedTuple):
     period_ms: int
     first_alias: int
     values: NDArray[np.float64]
+    poison: Poison
 
     @classmethod
     def of(cls, load: Load) -> "Content":
@@ -63,6 +69,7 @@ class Content(NamedTuple):
             load.period_ms,
             first_alias(load.points),
             values(load.seed),
+            poison_of(load),
         )
 
 
@@ -90,8 +97,8 @@ class Book(NamedTuple):
 
 
 def most_bytes(load: Load) -> int:
-    """No message of `load` is longer."""
-    return 120 + 20 * load.metrics
+    """No message of `load` is longer, but for its poison."""
+    return _HEAD_BYTES + 20 * load.metrics
 
 
 @njit(cache=True, nogil=True)
@@ -162,8 +169,58 @@ def _put_readings(out: NDArray[np.uint8], at: int, content: Content, message: in
 
 
 @njit(cache=True, nogil=True)
+def _poisoned(content: Content, message: int) -> int:
+    """The kind of poison that comes with a message, _NONE mostly. Which messages is no pattern, but the same each time (SplitMix64)."""
+    if content.poison.share == 0.0:
+        return _NONE
+    mixed = np.uint64(content.after + message + 1) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    if float(mixed >> np.uint64(32)) >= content.poison.share * 4_294_967_296.0:
+        return _NONE
+    return int(np.int64(mixed & np.uint64(0xFFFF_FFFF)) % len(content.poison.place))
+
+
+@njit(cache=True, nogil=True)
+def letters_due(content: Content, first: int, last: int) -> int:
+    """How many of the messages `first` until `last` come with poison that ends as a dead letter."""
+    due = 0
+    for message in range(first, last):
+        kind = _poisoned(content, message)
+        due += kind != _NONE and content.poison.place[kind] != NO_NUMBER
+    return due
+
+
+@njit(cache=True, nogil=True)
+def poison_bytes(content: Content, first: int, last: int) -> int:
+    """No more bytes than these come as poison with messages `first` until `last`."""
+    size = 0
+    for message in range(first, last):
+        kind = _poisoned(content, message)
+        if kind != _NONE:
+            size += _HEAD_BYTES + content.poison.first[kind + 1] - content.poison.first[kind]
+    return size
+
+
+@njit(cache=True, nogil=True)
+def _put_head(out: NDArray[np.uint8], at: int, topic: NDArray[np.uint8], edge: int, payload_bytes: int) -> int:
+    """Write a PUBLISH packet up to its payload, `topic` being that of edge node 0; where that begins."""
+    out[at] = _PUBLISH
+    at = _put(out, at + 1, 2 + len(topic) + payload_bytes)
+    out[at], out[at + 1] = 0, len(topic)
+    at += 2
+    out[at : at + len(topic)] = topic
+    at += len(topic)
+    for i in range(_DIGITS):
+        out[at - _FROM_DIGITS + _DIGITS - 1 - i] = 48 + edge % 10
+        edge //= 10
+    return at
+
+
+@njit(cache=True, nogil=True)
 def _put_message(out: NDArray[np.uint8], at: int, content: Content, message: int, seq: int) -> int:
-    """Write one PUBLISH packet; where it ends."""
+    """Write one PUBLISH packet, with the poison that is part of it; where it ends."""
     edge, eseq = (content.after + message) % content.edges, (content.after + message) // content.edges + 1
     said = min(content.metrics, content.rows - message * content.metrics)
     base = content.start_ms + message * content.metrics * content.period_ms // (content.points * content.edges)
@@ -171,25 +228,22 @@ def _put_message(out: NDArray[np.uint8], at: int, content: Content, message: int
     a_reading = 2 + 10 + 1 + _size(content.first_alias) + _size(base)
     stamp = _size(newest)
     tail = 2 + 3 + 1 + stamp + 1 + 2 + 3 + 1 + stamp + _size(eseq) + 1 + _size(seq)
-    out[at] = _PUBLISH
-    at = _put(out, at + 1, 2 + len(_TOPIC) + 1 + stamp + said * a_reading + tail)
-    out[at] = 0
-    out[at + 1] = len(_TOPIC)
-    at += 2
-    for i in range(len(_TOPIC)):
-        out[at + i] = _TOPIC[i]
-    digits = edge
-    for i in range(_DIGITS):
-        out[at + _TOPIC_DIGITS + _DIGITS - 1 - i] = 48 + digits % 10
-        digits //= 10
-    at += len(_TOPIC)
+    poison = content.poison
+    kind = _poisoned(content, message)
+    spoiled = kind != _NONE and poison.place[kind] == WITHIN
+    spoilt = poison.data[poison.first[kind] : poison.first[kind + 1]] if spoiled else poison.data[:0]
+    at = _put_head(out, at, _TOPIC, edge, 1 + stamp + said * a_reading + tail + len(spoilt))
     out[at] = _STAMP
     at = _put(out, at + 1, newest)
     at, _ = _put_readings(out, at, content, message, said)
+    if kind != _NONE and poison.place[kind] == NO_NUMBER:
+        out[at - len(_NOT_A_NUMBER) : at] = _NOT_A_NUMBER
     at = _put_whole(out, at, EPOCH_ALIAS, newest, EPOCH)
     at = _put_whole(out, at, BATCH_ALIAS, newest, eseq)
     out[at] = _SEQ
-    return _put(out, at + 1, seq)
+    at = _put(out, at + 1, seq)
+    out[at : at + len(spoilt)] = spoilt
+    return at + len(spoilt)
 
 
 @njit(cache=True, nogil=True)
@@ -205,6 +259,29 @@ def write_messages(out: NDArray[np.uint8], content: Content, first: int, last: i
         at = _put_message(out, at, content, message, book.seq[edge])
         book.seq[edge] = (book.seq[edge] + 1) & 0xFF
         book.newest[edge] = max(book.newest[edge], (content.after + message) // content.edges + 1)
+    return at
+
+
+@njit(cache=True, nogil=True)
+def write_poison(out: NDArray[np.uint8], at: int, content: Content, first: int, last: int) -> int:
+    """The messages of poison alone that come with messages `first` until `last`, from `at` on in `out`; where they end.
+
+    No two are the same: each holds the number of the message it comes with.
+    """
+    poison = content.poison
+    for message in range(first, last):
+        kind = _poisoned(content, message)
+        if kind == _NONE or poison.place[kind] not in (DATA_ALONE, BIRTH_ALONE):
+            continue
+        said = poison.data[poison.first[kind] : poison.first[kind + 1]]
+        topic = _TOPIC if poison.place[kind] == DATA_ALONE else _BIRTH_TOPIC
+        at = _put_head(out, at, topic, (content.after + message) % content.edges, len(said))
+        out[at : at + len(said)] = said
+        number = content.after + message
+        for i in range(STAMP_DIGITS):
+            out[at + poison.stamp[kind] + STAMP_DIGITS - 1 - i] = 48 + number % 10
+            number //= 10
+        at += len(said)
     return at
 
 

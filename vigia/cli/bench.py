@@ -47,6 +47,7 @@ def ingest(
     minutes: Annotated[float, typer.Option(min=0, help="Then so many minutes at a share of the full rate, watching the memory.")] = 0.0,
     at: Annotated[float, typer.Option(min=0.01, max=1, help="That share.")] = 0.5,
     points_growth: Annotated[bool, typer.Option("--points-growth", help="Again with ten times the edge nodes.")] = False,
+    poison: Annotated[float, typer.Option(min=0, max=0.5, help="Then what this share of messages nobody can use costs.")] = 0.0,
     peers: Annotated[bool, typer.Option("--peers", help="Also what people do by hand; needs pip install vigia[bench].")] = False,
     peer_rows: Annotated[int, typer.Option(min=100, help="Readings for each of those ways; one by one as many as ours.")] = 1_000_000,
     seed: Seed = 1,
@@ -63,7 +64,7 @@ def ingest(
     from vigia.bench.load import Load
 
     load = Load(rows, metrics, edges, points, seed, period_ms=period_ms)
-    extent = Extent(messages, steady_s, minutes, at, more_points=points_growth, peer_rows=peer_rows if peers else 0)
+    extent = Extent(messages, steady_s, minutes, at, points_growth, poison, peer_rows if peers else 0)
     found = _ingest(load, extent, Where(home, dsn, broker))
     _show(found, as_json=as_json)
     _judge(found)
@@ -135,6 +136,7 @@ class Extent:
     minutes: float = 0.0
     share: float = 0.5
     more_points: bool = False
+    poison: float = 0.0
     peer_rows: int = 0
 
 
