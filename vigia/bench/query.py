@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from vigia.bench import fleet
 from vigia.bench.load import DEVIATION, MEAN, START_MS, Load
 from vigia.bench.machine import machine, versions
-from vigia.ingest.prepare import concatenate
+from vigia.ingest.blocks import concatenate
 from vigia.store import fleet as stored_fleet
 from vigia.store import migrate, telemetry, upkeep
 from vigia.store.database import Caller, Database, Transaction
