@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine, Iterator, Sequence
 from datetime import datetime
+from importlib.metadata import version
 
 import structlog
 
 from vigia.edge import EdgeError
 from vigia.edge.buffer import BufferStatus, EdgeBuffer, buffer_status
 from vigia.edge.config import EdgeConfig, IdentityConfig
+from vigia.edge.messages import About
 from vigia.edge.node import EdgeNode
 
 log = structlog.get_logger()
@@ -29,10 +31,11 @@ def opened(config: EdgeConfig) -> Iterator[Sequence[EdgeNode]]:
     """The nodes of `config` with their buffers, not running yet. Raises EdgeError when a buffer cannot be opened."""
     with contextlib.ExitStack() as stack:
         nodes = []
+        about = About(version("vigia"), config.sha256)
         for node, source in zip(config.nodes, config.sources, strict=True):
             buffer = EdgeBuffer(config.buffer_path(node), config.buffer.max_bytes, config.buffer.max_age_h * 3600)
             stack.callback(buffer.close)
-            nodes.append(EdgeNode(node, config.broker, buffer, source))
+            nodes.append(EdgeNode(node, config.broker, buffer, source, about))
         log.info("gateway started", nodes=len(nodes), brokers=[broker.address for broker in config.broker.each()])
         try:
             yield nodes

@@ -18,7 +18,17 @@ _NODE_METRICS = {
     names.NEWEST: DataType.INT64,
     names.ACKNOWLEDGED: DataType.INT64,
     names.TOMBSTONE: DataType.STRING,
+    names.AGENT_VERSION: DataType.STRING,
+    names.CONFIGURATION: DataType.STRING,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a node's birth says of the gateway: the version of its program, the SHA-256 of its configuration."""
+
+    agent_version: str = ""
+    configuration: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +45,9 @@ class Messages:
     Metrics stand in the order of their times, as Sparkplug wants them. `commands` says what a DCMD may write to a device.
     """
 
-    def __init__(self, commands: Callable[[Device], tuple[Point, ...]] = lambda _device: ()) -> None:
+    def __init__(self, commands: Callable[[Device], tuple[Point, ...]] = lambda _device: (), about: About | None = None) -> None:
         self._commands = commands
+        self._about = about or About()
         self._aliases: dict[tuple[str, str], int] = {}
         self._numbers = count()
         self._latest: dict[tuple[str, str], Sample] = {}
@@ -52,6 +63,8 @@ class Messages:
             names.NEWEST: newest,
             names.ACKNOWLEDGED: acknowledged,
             names.TOMBSTONE: None,
+            names.AGENT_VERSION: self._about.agent_version or None,
+            names.CONFIGURATION: self._about.configuration or None,
         }
         own = (Metric(name, self._alias(NODE, name), now, datatype, values[name]) for name, datatype in _NODE_METRICS.items())
         rebirth = Metric(names.REBIRTH, timestamp=now, datatype=DataType.BOOLEAN, value=False)

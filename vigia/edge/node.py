@@ -16,7 +16,7 @@ from vigia.edge.buffer import BufferUnavailableError, EdgeBuffer
 from vigia.edge.commander import Commander
 from vigia.edge.config import BrokerConfig, NodeConfig
 from vigia.edge.connection import ConnectionLostError
-from vigia.edge.messages import Messages
+from vigia.edge.messages import About, Messages
 from vigia.edge.outbox import Outbox
 from vigia.edge.report import ByException, Rule
 from vigia.edge.samples import Tick
@@ -34,9 +34,9 @@ DROP_OLD_EVERY_S = 60.0
 
 
 class EdgeNode:
-    """Runs one node of the configuration; `source` and `buffer` are its own."""
+    """Runs one node of the configuration; `source` and `buffer` are its own, `about` is what its births say of the gateway."""
 
-    def __init__(self, config: NodeConfig, broker: BrokerConfig, buffer: EdgeBuffer, source: Source) -> None:
+    def __init__(self, config: NodeConfig, broker: BrokerConfig, buffer: EdgeBuffer, source: Source, about: About | None = None) -> None:
         self._config = config
         brokers = broker.each()
         self._servers = [Server(one, is_only=len(brokers) == 1) for one in brokers]
@@ -50,7 +50,7 @@ class EdgeNode:
             ]
         )
         self._allowed = Allowed(config.command, source)
-        self._messages = Messages(self._allowed.announced)
+        self._messages = Messages(self._allowed.announced, about)
         self._storing = asyncio.Lock()
         self._commander = Commander(config.name, self._allowed, self._messages, buffer, self._store)
         self._mail = Mail(buffer, Outbox(config.window, config.ack_timeout_s), command=self._commander.hear)

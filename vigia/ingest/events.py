@@ -23,10 +23,11 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class NodeBirth:
-    """An NBIRTH."""
+    """An NBIRTH. `ahead_ms` is how far the node's clock was ahead of ours when it came, None if it told no time."""
 
     node: "Node"
     payload: Payload
+    ahead_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,14 @@ class NodeDeath:
     """An NDEATH of the present session."""
 
     node: "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class StaleNodeDeath:
+    """An NDEATH of another session than the present one: it ends nothing, and may be somebody's who repeats what he heard."""
+
+    node: "Node"
+    bd_seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,4 +89,4 @@ class DeviceData:
     message: Message
 
 
-Event = NodeBirth | NodeDeath | NodeData | DeviceBirth | DeviceDeath | DeviceData | Letter
+Event = NodeBirth | NodeDeath | StaleNodeDeath | NodeData | DeviceBirth | DeviceDeath | DeviceData | Letter

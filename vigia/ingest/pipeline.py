@@ -238,7 +238,9 @@ class Pipeline:
             needed = self._preparation.machine_needed(event)
             if needed is not None:
                 known, serial_number, at = needed
-                event.node.others[event.device_id, serial_number] = await self._persist(self._store.meet, known, serial_number, at)
+                event.node.others[event.device_id, serial_number] = await self._persist(
+                    self._store.meet, event.node.edge, known, serial_number, at
+                )
             prepared = self._prepare(event)
             if isinstance(prepared, Part):
                 parts.append(prepared)

@@ -87,16 +87,16 @@ class Preparation:
             return None
         numbers = resolve.numbers(event.columns, event.index, table)
         numbered = numbers.epoch is not None and numbers.eseq is not None
+        if table.device is not None and numbers.serial_number not in (None, table.certificate.serial_number):
+            table = node.others.get((event.device_id, numbers.serial_number or ""), table)
         if table.device is None:
-            letter = Letter(event.message, table.refusal, f"the birth of device {event.device_id!r} was refused; see its own dead letter")
+            letter = Letter(event.message, table.refusal, f"device {event.device_id!r}, or the machine that it names, was refused before")
             part = Part(event, numbers, Resolved(concatenate([]), (), resolve.NO_FAULTS), (letter,), table.refusal)
             return part if numbered else letter
         if node.numbered and not numbered:
             return Letter(
                 event.message, UNNUMBERED, "the edge node announced Vigia/Epoch, so each message needs Vigia/Epoch and Vigia/Batch"
             )
-        if numbers.serial_number not in (None, table.certificate.serial_number):
-            table = node.others.get((event.device_id, numbers.serial_number or ""), table)
         resolved = resolve.resolve(event.columns, event.index, table)
         if resolved.unknown and self._sessions.may_be_born(node, event.device_id, resolved.unknown):
             self._sessions.ask_rebirth(node)

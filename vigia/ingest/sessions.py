@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vigia.ingest.births import EARLIEST_MS, LATEST_MS, DeviceTable
 from vigia.ingest.config import Limits
-from vigia.ingest.events import DeviceBirth, DeviceData, DeviceDeath, Event, Letter, NodeBirth, NodeData, NodeDeath
+from vigia.ingest.events import DeviceBirth, DeviceData, DeviceDeath, Event, Letter, NodeBirth, NodeData, NodeDeath, StaleNodeDeath
 from vigia.ingest.inbox import Message
 from vigia.sparkplug import PayloadError, SparkplugError
 from vigia.sparkplug.datatypes import DataType
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 UNKNOWN_NODE = "unknown edge node"
 UNREADABLE = "unreadable payload"
+MOST_STALE_DEATHS = 8  # of one session that are told
 NOT_SPARKPLUG = "not a Sparkplug topic"
 MOST_STRANGERS = 1_000
 _NUMBERED = (MessageType.NBIRTH, MessageType.DBIRTH, MessageType.NDATA, MessageType.DDEATH)
@@ -97,6 +98,7 @@ class Node:
     tables: dict[str, DeviceTable] = field(default_factory=dict)
     births: int = 0
     strangers: Strangers = field(default_factory=Strangers)
+    stale_deaths: set[int] = field(default_factory=set)
     others: dict[tuple[str, str], DeviceTable] = field(default_factory=dict)
 
     def lose_order(self) -> None:
@@ -236,6 +238,7 @@ class Sessions:
         node.session.born(payload)
         if node.session.bd_seq != before:
             node.strangers = Strangers()
+            node.stale_deaths.clear()
         node.order.birth(seq)
         node.confirmed = True
         node.births += 1
@@ -244,13 +247,22 @@ class Sessions:
         }
         node.names = {metric.alias: metric.name for metric in payload.metrics if metric.alias is not None and metric.name is not None}
         node.numbered = payload.metric(EPOCH) is not None
-        return [NodeBirth(node, payload)]
+        ahead_ms = None if payload.timestamp is None else payload.timestamp - int(time.time() * 1000)
+        return [NodeBirth(node, payload, ahead_ms)]
 
     def _node_death(self, node: Node, payload: Payload) -> list[Event]:
         if not node.session.dies(payload):
-            return []
+            return self._stale_death(node, bd_seq_of(payload))
         node.lose_order()
         return [NodeDeath(node)]
+
+    @staticmethod
+    def _stale_death(node: Node, bd_seq: int) -> list[Event]:
+        """Told once for each number, and not without end; of a node that is dead anyway it is no news."""
+        if not node.session.alive or bd_seq in node.stale_deaths or len(node.stale_deaths) >= MOST_STALE_DEATHS:
+            return []
+        node.stale_deaths.add(bd_seq)
+        return [StaleNodeDeath(node, bd_seq)]
 
     def _in_order(self, node: Node, seq: int, event: Event, now: float) -> list[Event]:
         if not node.confirmed:

@@ -12,15 +12,17 @@ from numpy.typing import NDArray
 
 from vigia.ingest import births as ingest_births
 from vigia.ingest.blocks import Block, Numbers
-from vigia.ingest.events import DeviceBirth, DeviceDeath, Letter, NodeBirth, NodeData, NodeDeath
+from vigia.ingest.events import DeviceBirth, DeviceDeath, Letter, NodeBirth, NodeData, NodeDeath, StaleNodeDeath
 from vigia.ingest.heartbeat import newest_of, tombstone_of
 from vigia.ingest.points import PointInfo, Points
 from vigia.ingest.scoring import Scoring, Senders
 from vigia.ingest.states import changes
 from vigia.sparkplug import PayloadError
 from vigia.sparkplug.columns import NONE
+from vigia.sparkplug.names import AGENT_VERSION, CONFIGURATION
 from vigia.sparkplug.session import bd_seq_of
-from vigia.store import births, dead_letters, findings, ledger
+from vigia.store import audit, births, dead_letters, findings, ledger
+from vigia.store.audit import Action
 from vigia.store.changes import announce
 from vigia.store.database import Database, Transaction
 from vigia.store.dead_letters import NewDeadLetter
@@ -29,9 +31,16 @@ from vigia.store.telemetry import Readings, Writer
 from vigia.workflows.jobs import defer
 
 UNKNOWN_DEVICE = "unknown device"
+FOREIGN_MACHINE = "machine of another customer"
+FOREIGN_REMEDY = (
+    "the machine that it names stands at another customer: record that it was removed there, or correct its serial number in the gateway"
+)
 UNREADABLE_TOMBSTONE = "unreadable tombstone"
 
-SessionEvent = NodeBirth | NodeDeath | NodeData | DeviceBirth | DeviceDeath
+LONGEST_ABOUT = 200  # characters
+MOST_SKEW_MS = 100 * 365 * 86_400_000  # a clock that is wrong by a century tells nothing
+
+SessionEvent = NodeBirth | NodeDeath | StaleNodeDeath | NodeData | DeviceBirth | DeviceDeath
 
 
 @dataclass
@@ -82,6 +91,8 @@ class Store:
                         edges |= await _node_born(tx, event)
                     case NodeDeath():
                         await births.node_died(tx, event.node.edge.edge_node_id)
+                    case StaleNodeDeath():
+                        await _refuse_death(tx, event)
                     case NodeData():
                         edges |= await _node_said(tx, event)
                     case DeviceBirth():
@@ -89,7 +100,7 @@ class Store:
                     case DeviceDeath():
                         await births.device_died(tx, event.node.edge.edge_node_id, event.device_id, event.at)
             written.watermarks = await ledger.watermarks(tx, edges)
-            for customer_id in {event.node.edge.customer_id for event in events if not isinstance(event, NodeData)}:
+            for customer_id in {event.node.edge.customer_id for event in events if not isinstance(event, NodeData | StaleNodeDeath)}:
                 await announce(tx, "telemetry", customer_id)
         for table in written.tables:
             self._learn(table)
@@ -108,6 +119,10 @@ class Store:
             )
             await _add_letters(tx, [Letter(event.message, UNKNOWN_DEVICE, remedy)])
             return ingest_births.table(event.payload, said, None, UNKNOWN_DEVICE)
+        except births.ForeignMachineError:
+            await _refuse_machine(tx, edge, event.device_id, said.serial_number)
+            await _add_letters(tx, [Letter(event.message, FOREIGN_MACHINE, FOREIGN_REMEDY)])
+            return ingest_births.table(event.payload, said, None, FOREIGN_MACHINE)
         return ingest_births.table(event.payload, said, device)
 
     @staticmethod
@@ -116,11 +131,20 @@ class Store:
         at = datetime.fromtimestamp(0, UTC)
         return births.DeviceBirth(event.node.edge.edge_node_id, event.device_id, 0, None, at, None, [])
 
-    async def meet(self, known: ingest_births.DeviceTable, serial_number: str, first_reading_at: datetime) -> ingest_births.DeviceTable:
-        """The table of another machine that stood at the same device when it gave readings that come only now."""
+    async def meet(
+        self, edge: births.EdgeNode, known: ingest_births.DeviceTable, serial_number: str, first_reading_at: datetime
+    ) -> ingest_births.DeviceTable:
+        """The table of another machine that stood at the same device when it gave readings that come only now.
+
+        One that stands at another customer is refused: its table has no device.
+        """
         said = replace(known.certificate, serial_number=serial_number, at=first_reading_at)
         async with self._database.transaction() as tx:
-            device = await births.device_known(tx, said)
+            try:
+                device = await births.device_known(tx, said)
+            except births.ForeignMachineError:
+                await _refuse_machine(tx, edge, said.device_id, serial_number)
+                return replace(known, device=None, refusal=FOREIGN_MACHINE)
         table = ingest_births.for_machine(known, device)
         self._learn(table)
         return table
@@ -199,9 +223,33 @@ async def _set_aside(tx: Transaction, block: Block, fresh: NDArray[np.bool_]) ->
     return len(new)
 
 
+def _about(event: NodeBirth) -> births.NodeAbout:
+    """What the birth says of the gateway's program; from others than ours, what can be kept of it."""
+
+    def text(name: str) -> str | None:
+        metric = event.payload.metric(name)
+        said = None if metric is None else metric.value
+        return said if isinstance(said, str) and said.isprintable() and 0 < len(said) <= LONGEST_ABOUT else None
+
+    ahead_ms = event.ahead_ms
+    known = ahead_ms is not None and abs(ahead_ms) < MOST_SKEW_MS
+    return births.NodeAbout(text(AGENT_VERSION), text(CONFIGURATION), ahead_ms if known else None)
+
+
+async def _refuse_death(tx: Transaction, event: StaleNodeDeath) -> None:
+    edge = event.node.edge
+    detail = {"bd_seq": event.bd_seq, "of_session": event.node.session.bd_seq}
+    await audit.record(tx, Action(None, edge.customer_id, "refuse_node_death", f"edge_node:{edge.edge_node_id}", detail))
+
+
+async def _refuse_machine(tx: Transaction, edge: births.EdgeNode, device_id: str, serial_number: str | None) -> None:
+    detail = {"device": device_id, "serial_number": serial_number}
+    await audit.record(tx, Action(None, edge.customer_id, "refuse_machine", f"edge_node:{edge.edge_node_id}", detail))
+
+
 async def _node_born(tx: Transaction, event: NodeBirth) -> set[tuple[int, int]]:
     edge_node_id = event.node.edge.edge_node_id
-    await births.node_born(tx, edge_node_id, bd_seq_of(event.payload))
+    await births.node_born(tx, edge_node_id, bd_seq_of(event.payload), _about(event))
     announced = newest_of(event.payload, {}, None)
     if announced is None:
         return set()

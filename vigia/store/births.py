@@ -17,6 +17,10 @@ class UnknownDeviceError(StoreError):
     """No role has this device id at this edge node; add the role, or correct the gateway's configuration."""
 
 
+class ForeignMachineError(StoreError):
+    """The machine is installed at another customer; it changes customers by the records, not by what a gateway says."""
+
+
 @dataclass(frozen=True)
 class EdgeNode:
     """A registered edge node with what is known of its last session."""
@@ -27,6 +31,15 @@ class EdgeNode:
     node_id: str
     bd_seq: int | None
     epoch: int | None
+
+
+@dataclass(frozen=True)
+class NodeAbout:
+    """What an NBIRTH says of the gateway itself: its program, the hash of its configuration, and its clock less ours."""
+
+    agent_version: str | None
+    configuration_sha256: str | None
+    clock_skew_ms: int | None
 
 
 @dataclass(frozen=True)
@@ -112,11 +125,19 @@ async def fleet_now(tx: Transaction, edge_node_id: int) -> datetime:
     return now
 
 
-async def node_born(tx: Transaction, edge_node_id: int, bd_seq: int) -> None:
+async def node_born(tx: Transaction, edge_node_id: int, bd_seq: int, about: NodeAbout) -> None:
     """An NBIRTH: the node is online; its devices stay stale until each is born."""
     await _mark_stale(tx, edge_node_id, None)
     await queries.execute(tx, "node_births_end", edge_node_id=edge_node_id)
-    await queries.execute(tx, "node_born", edge_node_id=edge_node_id, bd_seq=bd_seq)
+    await queries.execute(
+        tx,
+        "node_born",
+        edge_node_id=edge_node_id,
+        bd_seq=bd_seq,
+        agent_version=about.agent_version,
+        configuration_sha256=about.configuration_sha256,
+        clock_skew_ms=about.clock_skew_ms,
+    )
     await queries.execute(tx, "keep_birth", edge_node_id=edge_node_id, device_id="", bd_seq=bd_seq, asset_id=None, metrics=Jsonb([]))
 
 
@@ -138,7 +159,7 @@ async def device_born(tx: Transaction, birth: DeviceBirth) -> Device:
 
     A machine that is new in the role is installed there, unless the records already know better: whoever finished a work order wrote the
     swap down first, and a birth from before that moment must not undo it.
-    Raises UnknownDeviceError when no role has the device.
+    Raises UnknownDeviceError when no role has the device, ForeignMachineError when the machine stands at another customer.
     """
     device = await device_known(tx, birth)
     await queries.execute(
@@ -154,11 +175,16 @@ async def device_born(tx: Transaction, birth: DeviceBirth) -> Device:
 
 
 async def device_known(tx: Transaction, birth: DeviceBirth) -> Device:
-    """Like device_born, for a machine that stood at the device earlier and whose readings come late: the last birth stays what it is."""
+    """Like device_born, for a machine that stood at the device earlier and whose readings come late: the last birth stays what it is.
+
+    Raises UnknownDeviceError, ForeignMachineError.
+    """
     role = await queries.first(tx, "role_of_device", _Role, edge_node_id=birth.edge_node_id, device_id=birth.device_id)
     if role is None:
         raise UnknownDeviceError
     asset_id = await _asset(tx, role, birth)
+    if await _is_foreign(tx, role, asset_id, birth):
+        raise ForeignMachineError
     swapped = await _install(tx, role, asset_id, birth)
     points = await _points(tx, asset_id, birth.points)
     return Device(birth.device_id, role.customer_id, role.role_id, asset_id, swapped, points)
@@ -167,10 +193,22 @@ async def device_known(tx: Transaction, birth: DeviceBirth) -> Device:
 async def _asset(tx: Transaction, role: _Role, birth: DeviceBirth) -> int:
     if birth.serial_number is None and role.asset_id is not None:
         return role.asset_id
-    # A device that does not say its serial number is its own machine.
-    serial_number = birth.serial_number or f"{birth.device_id} (device)"
+    asset_id = await _asset_of(tx, role, birth.serial_number or f"{birth.device_id} (device)")
+    # A device that does not say its serial number is its own machine, not that of another customer whose device has the same name.
+    if birth.serial_number is None and await _is_foreign(tx, role, asset_id, birth):
+        return await _asset_of(tx, role, f"{birth.device_id} (device of edge node {birth.edge_node_id})")
+    return asset_id
+
+
+async def _asset_of(tx: Transaction, role: _Role, serial_number: str) -> int:
     asset_id: int = await queries.value(tx, "asset_of_birth", asset_model_id=role.asset_model_id, serial_number=serial_number)
     return asset_id
+
+
+async def _is_foreign(tx: Transaction, role: _Role, asset_id: int, birth: DeviceBirth) -> bool:
+    """Whether the machine stands at another customer, and did not stand at this one when it gave these readings."""
+    found: bool = await queries.value(tx, "is_foreign_machine", asset_id=asset_id, customer_id=role.customer_id, at=birth.at)
+    return found
 
 
 async def _install(tx: Transaction, role: _Role, asset_id: int, birth: DeviceBirth) -> bool:

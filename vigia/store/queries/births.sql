@@ -7,7 +7,10 @@ select edge_node_id, customer_id, group_id, node_id, bd_seq, epoch from edge_nod
 select coalesce(last_reading_at, now()) from edge_node where edge_node_id = %(edge_node_id)s
 
 -- name: node_born
-update edge_node set online = true, bd_seq = %(bd_seq)s, born_at = now() where edge_node_id = %(edge_node_id)s
+update edge_node
+set online = true, bd_seq = %(bd_seq)s, born_at = now(), agent_version = %(agent_version)s, configuration_sha256 = %(configuration_sha256)s,
+    clock_skew_ms = %(clock_skew_ms)s
+where edge_node_id = %(edge_node_id)s
 
 -- name: node_births_end
 -- A node's new birth: its devices are silent until each is born again.
@@ -54,6 +57,14 @@ with found as (
     returning asset_id
 )
 select asset_id from found union all select asset_id from made
+
+-- name: is_foreign_machine
+-- Whether it stands at another customer, and was not at this one at that moment (null: ever).
+select exists (select from installation where asset_id = %(asset_id)s and removed_at is null and customer_id <> %(customer_id)s)
+   and not exists (select from installation
+                   where asset_id = %(asset_id)s and customer_id = %(customer_id)s
+                     and (%(at)s::timestamptz is null
+                          or (installed_at <= %(at)s::timestamptz and coalesce(removed_at, 'infinity') >= %(at)s::timestamptz)))
 
 -- name: installations_after
 -- What stands against the machine coming to the role at that moment: it, or another machine there, is on record at or after it.
