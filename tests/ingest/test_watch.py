@@ -142,6 +142,37 @@ async def test_holes_are_read_from_the_database(desk: Desk, service: Database) -
     assert (found["vigia_ingest_holes"], found["vigia_ingest_missing_batches"]) == (1, 3)
 
 
+async def test_gateways_whose_certificates_end_are_counted(desk: Desk, service: Database) -> None:
+    async with service.transaction() as tx:
+        await tx.execute("insert into customer (code, name) values ('acme', 'Acme')")
+        await tx.execute("insert into site (customer_id, code, name, time_zone) values (1, 'one', 'One', 'UTC')")
+        # Days left of each gateway's certificates; the newest counts, and a revoked one never.
+        for number, lives in enumerate(([20], [5], [-2], [0.5], [3, 90], [-60]), start=1):
+            await tx.execute("insert into edge_node (customer_id, site_id, group_id, node_id) values (1, 1, 'acme', %s)", (str(number),))
+            for days in lives:
+                token = await (
+                    await tx.execute(
+                        "insert into edge_token (customer_id, edge_node_id, token_sha256, created_at, expires_at)"
+                        " values (1, %s, %s, now(), now() + interval '1 day') returning edge_token_id",
+                        (number, f"{number} {days}".encode()),
+                    )
+                ).fetchone()
+                assert token is not None
+                await tx.execute(
+                    "insert into edge_certificate (customer_id, edge_node_id, edge_token_id, key_sha256, request, requested_at,"
+                    " serial_number, chain, valid_from, valid_until)"
+                    " values (1, %(node)s, %(token)s, %(key)s, '', now(), %(key)s::text, '', now(), now() + %(days)s * interval '1 day')",
+                    {"node": number, "token": token[0], "key": f"{number} {days}".encode(), "days": days},
+                )
+        await tx.execute("update edge_certificate set revoked_at = now(), revoked_because = 'x' where edge_node_id = 4")
+    looking = asyncio.create_task(desk.watch.look(service))
+    while math.isnan(desk.samples()["vigia_ingest_holes"]):
+        await asyncio.sleep(0.01)
+    looking.cancel()
+    found = {days: desk.samples()[f"vigia_gateway_certificates_ending[{days}]"] for days in (30, 14, 7, 1)}
+    assert found == {30: 3, 14: 2, 7: 2, 1: 1}
+
+
 async def ask(port: int, request: bytes) -> str:
     reader, writer = await asyncio.open_connection(LOOPBACK, port)
     writer.write(request)

@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
+from vigia.domain.identities import WARNING_DAYS
 from vigia.errors import ConfigError
 from vigia.ingest.config import Limits, WatchConfig
 from vigia.ingest.inbox import Inbox
@@ -58,6 +59,9 @@ class Watch:
         self._commit_rows = Histogram("vigia_ingest_commit_rows", "Readings stored by a commit.", registry=made, buckets=ROWS_BUCKETS)
         self._holes = Gauge("vigia_ingest_holes", "Runs of batch numbers that nothing explains, of all edges.", registry=made)
         self._missing = Gauge("vigia_ingest_missing_batches", "Batch numbers that nothing explains, of all edges.", registry=made)
+        self._ending = Gauge(
+            "vigia_gateway_certificates_ending", "Gateways whose certificate ends within so many days.", ["within_days"], registry=made
+        )
         self._show("queue_bytes", "Memory that messages take which wait to be written.", lambda: inbox.nbytes)
         self._show("queue_messages", "Messages that wait to be written.", lambda: len(inbox))
         self._show("queue_oldest_seconds", "How long the oldest of them has waited.", lambda: inbox.oldest_age_s)
@@ -135,11 +139,12 @@ class Watch:
                 return _said(HTTPStatus.NOT_FOUND, "there are /metrics, /live and /ready")
 
     async def look(self, database: Database) -> None:
-        """Ask the database what is missing, again and again, until cancelled."""
+        """Ask the database what is missing, and which certificates end, again and again, until cancelled."""
         while True:
             try:
                 async with database.transaction() as tx:
                     found = await watched.missing(tx)
+                    ending = await watched.ending(tx)
             except StoreError as error:
                 if not self._no_answer:
                     log.warning("holes not counted", reason=str(error))
@@ -152,11 +157,15 @@ class Watch:
                 self._no_answer = False
                 self._holes.set(found.holes)
                 self._missing.set(found.batches)
+                for one in ending:
+                    self._ending.labels(one.days).set(one.ending)
             await asyncio.sleep(self._limits.look_every_s)
 
     def _unknown_holes(self) -> None:
         self._holes.set(math.nan)
         self._missing.set(math.nan)
+        for days in WARNING_DAYS:
+            self._ending.labels(days).set(math.nan)
 
 
 def _said(status: HTTPStatus, words: str) -> tuple[HTTPStatus, str, bytes]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from vigia.domain.identities import WARNING_DAYS
 from vigia.store import queries
 from vigia.store.database import Transaction
 
@@ -12,6 +13,19 @@ class Missing:
 
     holes: int
     batches: int
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How many gateways have a certificate that ends within so many days, or has ended within the last thirty."""
+
+    days: int
+    ending: int
+
+
+async def ending(tx: Transaction) -> list[Ending]:
+    """Gateways whose certificates end soon, for each of WARNING_DAYS."""
+    return await queries.rows(tx, "watched_certificates", Ending, days=list(WARNING_DAYS))
 
 
 async def missing(tx: Transaction) -> Missing:
