@@ -23,6 +23,7 @@ SAMPLES = st.builds(
     VALUES,
     st.sampled_from([0, 64, 192, 500]),
     st.none() | st.integers(0, 2**53),
+    st.none() | st.integers(0, 2**53),
 )
 
 
@@ -36,8 +37,8 @@ def exact(value: Value | None) -> object:
 @given(st.lists(SAMPLES, min_size=1, max_size=20))
 def test_samples_come_back_as_they_were(samples: list[Sample]) -> None:
     back = LAYOUT.read(LAYOUT.write(samples))
-    assert [(s.device, s.point, s.ts, exact(s.value), s.quality, s.received) for s in back] == [
-        (s.device, s.point, s.ts, exact(s.value), s.quality, s.received) for s in samples
+    assert [(s.device, s.point, s.ts, exact(s.value), s.quality, s.received, s.source_ts) for s in back] == [
+        (s.device, s.point, s.ts, exact(s.value), s.quality, s.received, s.source_ts) for s in samples
     ]
 
 

@@ -3,7 +3,6 @@
 import os
 import shutil
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -145,7 +144,7 @@ def test_what_is_too_old_is_dropped_and_said(path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_clock_that_jumps_makes_nothing_old(buffer: EdgeBuffer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time, "time_ns", lambda: 0)
+    monkeypatch.setattr(module, "now_ms", lambda: 0)
     buffer.append(Tick(samples=(sample(1),)))
     monkeypatch.undo()
     buffer.append(Tick(samples=(sample(2),)))

@@ -22,6 +22,8 @@ from vigia.errors import ConfigError
 from vigia.sparkplug.datatypes import DataType
 from vigia.sparkplug.topics import MessageType
 
+NOON_MS = 1_774_440_000_000
+
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +108,7 @@ class LineSource:
                 raise EdgeError("the machine tells nonsense")
             self._told += 1
             self._last = int(line)
-            yield Tick((Sample("press", "n", self._told, int(line), received=int(line)),), position=str(self._told))
+            yield Tick((Sample("press", "n", NOON_MS + self._told, int(line), received=NOON_MS + int(line)),), position=str(self._told))
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -28,7 +28,6 @@ from vigia.edge.buffer_file import (
     damaged,
     has_earlier_tombstones,
     lock_file,
-    now_ms,
     open_file,
     page_use,
     primary_code,
@@ -37,6 +36,7 @@ from vigia.edge.buffer_file import (
     write_state,
 )
 from vigia.edge.buffer_records import Batch, Birth, News, Tombstone, by_device
+from vigia.edge.clock import now_ms
 from vigia.edge.samples import Sample, Tick
 from vigia.sparkplug.session import next_seq
 

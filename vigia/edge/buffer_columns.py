@@ -46,6 +46,8 @@ class Layout:
             head["q"] = [sample.quality for sample in samples]
         if any(sample.received is not None for sample in samples):
             head["r"] = [None if sample.received is None else sample.received - sample.ts for sample in samples]
+        if any(sample.source_ts is not None for sample in samples):
+            head["s"] = [None if sample.source_ts is None else sample.source_ts - sample.ts for sample in samples]
         text = _text({**head, "v": [sample.value for sample in samples]})
         if len(text) > WORDY * len(samples):
             values = [sample.value for sample in samples]
@@ -62,10 +64,10 @@ class Layout:
             times = list(accumulate(head["t"]))
             values: list[Value | None] = head["v"] if "v" in head else _values(planes, head["o"])
             qualities = head.get("q", [QUALITY_GOOD] * len(names))
-            lags = head.get("r", [None] * len(names))
+            received, said = (head.get(key, [None] * len(names)) for key in ("r", "s"))
             return tuple(
-                Sample(self._device_id, name, ts, value, quality, None if lag is None else ts + lag)
-                for name, ts, value, quality, lag in zip(names, times, values, qualities, lags, strict=True)
+                Sample(self._device_id, name, ts, value, quality, None if lag is None else ts + lag, None if skew is None else ts + skew)
+                for name, ts, value, quality, lag, skew in zip(names, times, values, qualities, received, said, strict=True)
             )
         except (zlib.error, ValueError, LookupError, TypeError) as error:
             raise UnreadableBatchError(str(error)) from None

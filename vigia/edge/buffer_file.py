@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import sqlite3
-import time
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import IO
@@ -13,6 +12,7 @@ import structlog
 from vigia.edge.buffer_births import read_births, write_birth
 from vigia.edge.buffer_records import Birth, Tombstone
 from vigia.edge.buffer_upgrade import VERSION, upgrade
+from vigia.edge.clock import now_ms
 
 log = structlog.get_logger()
 
@@ -117,11 +117,6 @@ class BufferStatus:
 
 class InUseError(OSError):
     """Another gateway uses this buffer."""
-
-
-def now_ms() -> int:
-    """Milliseconds since 1970 UTC."""
-    return time.time_ns() // 1_000_000
 
 
 def buffer_status(path: Path) -> BufferStatus | None:

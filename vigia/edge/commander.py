@@ -17,7 +17,7 @@ from vigia.edge import EdgeError
 from vigia.edge.allowed import Allowed
 from vigia.edge.buffer import BufferUnavailableError, EdgeBuffer, UnbornDeviceError
 from vigia.edge.buffer_commands import CommandMemory
-from vigia.edge.buffer_file import now_ms
+from vigia.edge.clock import now_ms
 from vigia.edge.commands import Accepted, Command, MalformedCommandError, Refused, decide, read
 from vigia.edge.messages import Messages
 from vigia.edge.samples import Device, Sample, Tick

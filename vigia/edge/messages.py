@@ -33,10 +33,11 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What an NCMD asks for; `acknowledged` is (epoch, watermark)."""
+    """What an NCMD asks for; `acknowledged` is (epoch, watermark), `sent_ms` when the host sent it by its own clock."""
 
     rebirth: bool = False
     acknowledged: tuple[int, int] | None = None
+    sent_ms: int | None = None
 
 
 class Messages:
@@ -123,13 +124,14 @@ class Messages:
     def command(self, data: bytes) -> Command:
         """What the NCMD `data` asks for. Raises PayloadError."""
         values: dict[str, Scalar | None] = {}
-        for metric in decode(data, self._command_datatypes).metrics:
+        payload = decode(data, self._command_datatypes)
+        for metric in payload.metrics:
             name = metric.name if metric.name is not None else self._node_aliases.get(metric.alias if metric.alias is not None else -1)
             if name is not None:
                 values[name] = metric.value
         epoch, watermark = values.get(names.EPOCH), values.get(names.ACKNOWLEDGED)
         acknowledged = (epoch, watermark) if isinstance(epoch, int) and isinstance(watermark, int) else None
-        return Command(rebirth=values.get(names.REBIRTH) is True, acknowledged=acknowledged)
+        return Command(values.get(names.REBIRTH) is True, acknowledged, payload.timestamp)
 
     def device_command(self, device: Device, data: bytes) -> Payload:
         """The DCMD `data` to `device`; its metrics have names, but None for an unknown alias. Raises PayloadError."""
@@ -145,7 +147,7 @@ class Messages:
 
     def _samples(self, batch: Batch, datatypes: dict[str, DataType], *, historical: bool) -> Iterator[Metric]:
         for sample in batch.samples:
-            alias, properties = self._alias(batch.device_id, sample.point), _quality(sample)
+            alias, properties = self._alias(batch.device_id, sample.point), _properties(sample)
             yield Metric(None, alias, sample.ts, datatypes[sample.point], sample.value, historical, properties=properties)
 
     def _point(self, device_id: str, point: Point, now: int, *, writable: bool) -> Metric:
@@ -160,7 +162,7 @@ class Messages:
         latest = self._latest.get((device_id, point.name))
         properties: dict[str, Property] = {key: value for key, value in described.items() if value not in (None, "")}
         if latest is not None:
-            properties |= _quality(latest)
+            properties |= _properties(latest)
         stamp, value = (now, None) if latest is None else (latest.ts, latest.value)
         return Metric(point.name, self._alias(device_id, point.name), stamp, point.datatype, value, properties=properties)
 
@@ -181,8 +183,14 @@ def _time(metric: Metric) -> int:
     return metric.timestamp or 0
 
 
-def _quality(sample: Sample) -> dict[str, Property]:
-    """The property that tells the quality; none for good. Sparkplug knows three codes: what is only uncertain is bad there."""
-    if sample.quality == names.QUALITY_GOOD:
-        return {}
-    return {names.QUALITY: sample.quality if sample.quality in _QUALITIES else names.QUALITY_BAD}
+def _properties(sample: Sample) -> dict[str, Property]:
+    """What a sample tells beside its value; nothing when it is good and its time was right.
+
+    Sparkplug knows three codes of quality: what is only uncertain is bad there.
+    """
+    said: dict[str, Property] = {}
+    if sample.quality != names.QUALITY_GOOD:
+        said[names.QUALITY] = sample.quality if sample.quality in _QUALITIES else names.QUALITY_BAD
+    if sample.source_ts is not None:
+        said[names.SOURCE_TIME] = sample.source_ts
+    return said

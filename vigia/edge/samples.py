@@ -15,7 +15,8 @@ class Sample:
     """One value of one point. `ts` is the source's time in milliseconds since 1970 UTC; `value` None is a reading without a value.
 
     `received` is when the gateway got a fresh reading, by its own clock, in the same unit: the difference to `ts` shows a clock that is
-    wrong. None where it tells nothing of the kind: old readings, and sources without a clock.
+    wrong. None where it tells nothing of the kind: old readings, and sources without a clock. `source_ts` is what such a clock said, when
+    `ts` was corrected.
     """
 
     device: str
@@ -24,6 +25,7 @@ class Sample:
     value: Value | None
     quality: int = QUALITY_GOOD
     received: int | None = None
+    source_ts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ import structlog
 
 from vigia.edge import EdgeError
 from vigia.edge.buffer import EdgeBuffer
-from vigia.edge.buffer_file import now_ms
 from vigia.edge.buffer_records import Batch, Birth
+from vigia.edge.clock import clock, now_ms
 from vigia.edge.config import BrokerConfig, NodeConfig
 from vigia.edge.connection import Connection, Will
 from vigia.edge.messages import Messages
@@ -143,6 +143,8 @@ class Session:
         if command.acknowledged is None:
             return
         epoch, watermark = command.acknowledged
+        if command.sent_ms is not None:
+            clock.hear(command.sent_ms)
         if epoch != self._mail.epoch or epoch != self._buffer.epoch or not self.was_born:
             if epoch < self._mail.epoch:
                 self._mail.earlier[epoch] = watermark

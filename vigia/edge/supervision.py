@@ -3,22 +3,21 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import structlog
 
 from vigia.edge.buffer import EdgeBuffer
-from vigia.edge.buffer_file import now_ms
-from vigia.edge.samples import Sample, Tick
+from vigia.edge.clock import MachineClocks, clock, now_ms
+from vigia.edge.samples import Tick
 from vigia.edge.sources import Source, SourceUnavailableError
 
 log = structlog.get_logger()
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
-MOST_SKEW_MS = 60_000
 
 SourceState = Literal["connecting", "running", "unavailable"]
 
@@ -27,7 +26,7 @@ SourceState = Literal["connecting", "running", "unavailable"]
 class SourceStatus:
     """How a source is doing. `since_ms` is when `state` began, `why` the reason of the last `unavailable`, `samples` its count so far.
 
-    `skew_ms` is how far the machine's clock is behind the gateway's, by its last reading that tells; None before the first.
+    `skew_ms` is how far the machine's clock, of several the worst, is behind the gateway's; None before the first reading that tells.
     """
 
     state: SourceState = "connecting"
@@ -46,7 +45,7 @@ class Supervisor:
         self._buffer = buffer
         self._store = store
         self._log = log.bind(node=name)
-        self._skewed = False
+        self._clocks = MachineClocks(name, lambda: clock.is_sure)
 
     async def run(self) -> None:
         """Work until cancelled, or until the source has told everything. Raises EdgeError when the source cannot be understood."""
@@ -75,9 +74,9 @@ class Supervisor:
                 if self.status.state != "running":
                     self._log.info("source runs", devices=len(tick.births))
                     self._enter("running")
-                await self._store(tick)
+                await self._store(replace(tick, samples=self._clocks.correct(tick.samples)))
                 self.status.samples += len(tick.samples)
-                self._watch_clock(tick.samples)
+                self.status.skew_ms = self._clocks.worst_ms
 
     async def _bury(self, why: str) -> None:
         """The machines are out of sight: say so, once for each reason, and let their devices die."""
@@ -91,14 +90,3 @@ class Supervisor:
 
     def _enter(self, state: SourceState) -> None:
         self.status.state, self.status.since_ms = state, now_ms()
-
-    def _watch_clock(self, samples: Iterable[Sample]) -> None:
-        behind = [sample.received - sample.ts for sample in samples if sample.received is not None]
-        if not behind:
-            return
-        skew_ms = min(behind, key=abs)
-        self.status.skew_ms = skew_ms
-        if (abs(skew_ms) > MOST_SKEW_MS) != self._skewed:
-            self._skewed = not self._skewed
-            tell = self._log.warning if self._skewed else self._log.info
-            tell("the machine's clock is wrong" if self._skewed else "the machine's clock is right again", behind_s=skew_ms / 1000)

@@ -16,6 +16,7 @@ ENG_HIGH = "engHigh"
 DOCUMENTATION = "documentation"
 
 # ── what Vigía adds, as ordinary metrics and properties ──
+SOURCE_TIME = "sourceTime"  # property: what the machine's wrong clock said, milliseconds since 1970 UTC; the timestamp is the right time
 KIND = "kind"  # property: what a point is, e.g. measurement, setting, counter, state
 SERIAL_NUMBER = "Properties/Serial Number"
 MODEL = "Properties/Model"

@@ -12,7 +12,7 @@ import structlog
 from pydantic import BaseModel
 
 from vigia.edge import EdgeError
-from vigia.edge.buffer_file import now_ms
+from vigia.edge.clock import now_ms
 from vigia.edge.samples import Tick
 from vigia.edge.sources import SourceUnavailableError
 from vigia.edge.sources.files.config import FilesConfig, ReplayConfig

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from vigia.edge.buffer_file import now_ms
+from vigia.edge.clock import now_ms
 from vigia.edge.samples import Sample, Tick
 from vigia.edge.sources.modbus.config import DeviceConfig
 from vigia.edge.sources.modbus.line import ILLEGAL_ADDRESS, ILLEGAL_VALUE, Answer, Line, RefusedError, SilentError

@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 import structlog
 from pydantic import BaseModel
 
-from vigia.edge.buffer_file import now_ms
+from vigia.edge.clock import now_ms
 from vigia.edge.samples import Sample, Tick
 from vigia.edge.sources import SourceUnavailableError
 from vigia.edge.sources.mtconnect.agent import Agent, OutOfRangeError

@@ -14,7 +14,7 @@ from asyncua import Client, ua
 from pydantic import BaseModel
 
 from vigia.edge import EdgeError
-from vigia.edge.buffer_file import now_ms
+from vigia.edge.clock import now_ms
 from vigia.edge.samples import Device, Point, Sample, Tick, Value
 from vigia.edge.sources import SourceUnavailableError
 from vigia.edge.sources.opcua import values

@@ -13,7 +13,7 @@ import structlog
 from asyncua import ua
 from asyncua.client.ua_session import UaSession
 
-from vigia.edge.buffer_file import now_ms
+from vigia.edge.clock import now_ms
 from vigia.edge.sources import SourceUnavailableError
 from vigia.edge.sources.opcua.config import GroupConfig, OpcUaConfig
 from vigia.edge.sources.opcua.describe import Limits, in_parts
