@@ -21,14 +21,27 @@ from vigia.edge.identity import Identity, load
 
 GROUP, NODE, OTHER = "acme", "acme-one", "acme-two"  # of ingest's small fleet
 TELL_EVERY_S = 0.05
+OWN_TABLES = '[identity]\nfolder = "identity"\ncheck_in_s = 0.5\ntrial_s = 5\n[buffer]\nfolder = "buffers"\n'
+NODE_TABLES = """
+[broker]
+keepalive_s = 5
+[[node]]
+heartbeat_s = 0.5
+ack_timeout_s = 1.0
+[node.source]
+type = "replay"
+logbook = "logbook.jsonl"
+data = "recording.txt"
+devices = ["R1", "R2"]
+"""
 
 
 @dataclass
 class EnrolledGateway(Gateway):
     """`vigia edge run` with an identity and two machines, which speak twenty times a second while `telling`."""
 
-    check_in_s: float = 0.5
-    more_settings: str = ""
+    node: str = NODE_TABLES
+    """What its own file says besides identity and buffer; nothing for one that is configured by the server."""
     telling: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -53,11 +66,7 @@ class EnrolledGateway(Gateway):
         """The gateway runs and its machines speak."""
         self.write_machines()
         config = self.folder / "edge.toml"
-        config.write_text(
-            f'[identity]\nfolder = "identity"\ncheck_in_s = {self.check_in_s}\n{self.more_settings}[broker]\nkeepalive_s = 5\n'
-            '[buffer]\nfolder = "buffers"\n[[node]]\nheartbeat_s = 0.5\nack_timeout_s = 1.0\n'
-            '[node.source]\ntype = "replay"\nlogbook = "logbook.jsonl"\ndata = "recording.txt"\ndevices = ["R1", "R2"]\n'
-        )
+        config.write_text(OWN_TABLES + self.node)
         self.telling.set()
         with running(self.log, "edge", "run", "--config", config):
             self._clock.start()

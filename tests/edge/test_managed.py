@@ -2,20 +2,25 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from edge_harness import Host, recording, told
+from typer.testing import CliRunner
 
+from vigia import cli
 from vigia.authority.issuing import Authority
 from vigia.edge import EdgeError
 from vigia.edge.identity import Place, new_request, take_certificate, take_place
 from vigia.edge.managed import Managed
 from vigia.edge.snapshots import Snapshot, Snapshots
+from vigia.errors import ConfigError
 from vigia.sparkplug import names, statements
 from vigia.sparkplug.payload import Payload
 from vigia.sparkplug.topics import MessageType, Topic
@@ -252,3 +257,32 @@ def test_what_was_changed_on_disk_is_not_there(plant: Plant) -> None:
     assert plant.snapshots.good is None
     file.write_text("{")
     assert plant.snapshots.good is None
+
+
+def test_the_command_line_says_what_it_runs(plant: Plant) -> None:
+    config = str(plant.folder / "edge.toml")
+    runner = CliRunner()
+    checked = runner.invoke(cli.app, ["edge", "run", "--config", config, "--check"])
+    assert checked.output == "air/bcn: configuration from http://127.0.0.1:1, none yet\n"
+    nothing = runner.invoke(cli.app, ["edge", "status", "--config", config]).exception
+    assert "no configuration has come from the server yet" in str(nothing)
+    plant.snapshots.offer(plant.snapshot(3, REPLAY))
+    plant.snapshots.keep()
+    assert "version 3" in runner.invoke(cli.app, ["edge", "run", "--config", config, "--check"]).output
+    assert "air/bcn: nothing stored yet" in runner.invoke(cli.app, ["edge", "status", "--config", config]).output
+
+
+async def test_births_tell_the_program_and_the_configuration(plant: Plant, host: Host) -> None:
+    async with plant.running() as managed:
+        managed.offered(plant.snapshot(1, REPLAY))
+        await until(lambda: plant.version == 1, "the first configuration")
+    birth = host.payloads(MessageType.NBIRTH)[0]
+    told = {name: metric.value for name in (names.AGENT_VERSION, names.CONFIGURATION) if (metric := birth.metric(name)) is not None}
+    assert told == {names.AGENT_VERSION: version("vigia"), names.CONFIGURATION: hashlib.sha256(REPLAY.encode()).hexdigest()}
+
+
+@pytest.mark.parametrize("text", ["[identity]\n", "identity = 1\n", '[identity]\nfolder = "i"\nfoo = 1\n'])
+def test_a_managed_file_that_makes_no_sense_is_one_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "edge.toml").write_text(text)
+    with pytest.raises(ConfigError, match="identity"):
+        Managed(tmp_path / "edge.toml", None)
