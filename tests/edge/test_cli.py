@@ -45,6 +45,17 @@ def test_status_tells_the_buffers(config: Path) -> None:
     buffer.close()
 
 
+def test_status_says_loudly_that_a_buffer_was_damaged(config: Path) -> None:
+    path = config.parent / "buffers" / "air.bcn.sqlite"
+    path.parent.mkdir()
+    path.write_bytes(b"no database" * 1000)
+    EdgeBuffer(path).close()
+    (aside,) = path.parent.glob("*.damaged-*")
+    assert f"; DAMAGED and set aside: {aside.name}\n" in runner.invoke(cli.app, ["edge", "status", "--config", str(config)]).output
+    told = json.loads(runner.invoke(cli.app, ["edge", "status", "--config", str(config), "--json"]).output)
+    assert told["air/bcn"]["set_aside"] == [aside.name]
+
+
 @pytest.mark.parametrize("command", [["run"], ["run", "--check"], ["status"]])
 def test_a_wrong_configuration_is_one_sentence_and_exit_code_2(
     config: Path, command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -116,8 +116,9 @@ def _in_words(one: "BufferStatus") -> str:
     oldest = (
         "none" if one.oldest_waiting_ms is None else datetime.fromtimestamp(one.oldest_waiting_ms / 1000, UTC).isoformat(timespec="seconds")
     )
+    damage = f"; DAMAGED and set aside: {', '.join(one.set_aside)}" if one.set_aside else ""
     return (
         f"{one.samples_stored} samples stored, {one.samples_dropped} dropped, "
         f"{one.waiting_batches} batches ({one.waiting_bytes} bytes) waiting, oldest {oldest}, "
-        f"batch {one.acknowledged} of {one.newest} acknowledged in epoch {one.epoch}"
+        f"batch {one.acknowledged} of {one.newest} acknowledged in epoch {one.epoch}{damage}"
     )
