@@ -257,6 +257,16 @@ async def test_a_foreign_node_is_stored_without_ledger_births_included(wire: Lin
     assert query(seeded, "select * from ledger") == []
 
 
+async def test_a_foreign_node_is_born_again_and_goes_on(wire: Line, seeded: str) -> None:
+    foreign = Edge(numbered=False)
+    await wire.hear(*foreign.born(), foreign.data("R1", 1, T50=500.0))
+    node_again, *devices_again = foreign.born()
+    await wire.hear(node_again)
+    await wire.hear(*devices_again, foreign.data("R1", 2, T50=501.0))
+    assert wire.host.rebirths == 0
+    assert {value for *_, value in stored(seeded)} >= {500.0, 501.0}
+
+
 async def test_death_and_birth_say_who_is_online(wire: Line, edge: Edge, seeded: str) -> None:
     await wire.hear(*edge.born(), edge.data("R1", 1))
     await wire.hear(edge.node_death(bd_seq=5))
