@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 import psycopg
 from chaos_account import Account, query, readings, said
-from chaos_fleet import DEVICES, NODES, START_MS, Gateway, node_id
+from chaos_fleet import DEVICES, HZ, NODES, START_MS, Gateway, node_id
 from chaos_processes import LOOK_EVERY_S, PATIENCE_S, Process, ingest, wait_for
 from numpy.typing import NDArray
 
@@ -89,6 +89,11 @@ class Plant:
     def flows(self, hour: int) -> None:
         """Wait until something said in `hour` or later is stored."""
         wait_for(lambda: self.stored_hour >= hour, f"flow after hour {hour}; ingest: {self.ingest.words[-2000:]}")
+
+    def speak_for(self, seconds: float) -> None:
+        """Let the machines speak for so long."""
+        until = self.gateway.hour + round(seconds * HZ)
+        wait_for(lambda: self.gateway.hour >= until, "time", seconds + 60)
 
     def back_after_s(self, moment: float) -> float:
         """Seconds from `moment` (wall clock) until something said later was stored whole."""

@@ -7,8 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -74,6 +74,19 @@ class Process:
         assert self.process is not None
         times = psutil.Process(self.process.pid).cpu_times()
         return float(times.user + times.system)
+
+
+@contextmanager
+def running(*processes: Process) -> Iterator[None]:
+    """They run, from the first line of the block to its last."""
+    for process in processes:
+        process.start()
+    try:
+        yield
+        assert all(process.alive for process in processes)
+    finally:
+        for process in processes:
+            process.kill()
 
 
 def ingest(folder: Path, dsn: str, broker: str) -> Process:

@@ -1,15 +1,14 @@
 """Row 9: what one edge node says in order, another says doubled, shuffled and late; the database must hold the same of both."""
 
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from chaos_account import Account, query
 from chaos_fleet import DEVICES, GROUP, NODES, START_MS, Wire, device_id, node_id
-from chaos_processes import Process, ingest, wait_for
+from chaos_processes import Process, ingest, running, wait_for
 from ingest_harness import POINTS, Edge
 
 from vigia.ingest.inbox import Message
@@ -88,18 +87,6 @@ def message(edge: Edge, number: int, batch: Batch) -> Message:
 def births(edge: Edge, number: int) -> list[Message]:
     names = [device_id(number, device) for device in range(DEVICES)]
     return [edge.node_birth(), *(edge.device_birth(name, f"SN-{name}", START_MS) for name in names)]
-
-
-@contextmanager
-def running(*processes: Process) -> Iterator[None]:
-    for process in processes:
-        process.start()
-    try:
-        yield
-        assert all(process.alive for process in processes)
-    finally:
-        for process in processes:
-            process.kill()
 
 
 def committed(dsn: str, node: int) -> int:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -12,7 +11,7 @@ import pytest
 from chaos_account import Account, query
 from chaos_fleet import DEVICES, GROUP, HZ, NODES, START_MS, Gateway, device_id, node_id
 from chaos_plant import plant
-from chaos_processes import Process, ingest, wait_for
+from chaos_processes import Process, ingest, running, wait_for
 from pydantic import BaseModel
 
 from vigia.edge.buffer import EdgeBuffer, buffer_status
@@ -90,17 +89,6 @@ class Machines:
             said_ms = now_ms + (WRONG_BY_MIN[device](minute) * MINUTE_MS if self._node else 0)
             yield Sample(name, "state", said_ms, runs(minute), received=now_ms)
             yield Sample(name, "T50", said_ms, value(device, minute), received=now_ms)
-
-
-@contextmanager
-def running(*processes: Process) -> Iterator[None]:
-    for process in processes:
-        process.start()
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.kill()
 
 
 async def tell(folder: Path, url: str, step: int) -> list[int]:

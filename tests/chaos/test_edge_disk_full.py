@@ -72,11 +72,6 @@ class Dropped:
         return np.choose(node, [of[np.minimum(number, len(of) - 1)] for of in self.of]).astype(np.bool_)
 
 
-def speak_for(one: Plant, seconds: float) -> None:
-    until = one.gateway.hour + round(seconds * HZ)
-    wait_for(lambda: one.gateway.hour >= until, "time", seconds + 60)
-
-
 def account(one: Plant, faults: str) -> Account:
     """As the plant's, but what was dropped and said is not lost."""
     last = one.gateway.hour
@@ -113,12 +108,12 @@ def test_a_full_disk_of_the_gateway_drops_the_oldest_and_says_so(
         gateway = one.gateway
         assert isinstance(gateway, SmallDiskGateway)
         one.ingest.stop()
-        speak_for(one, AWAY_S)
+        one.speak_for(AWAY_S)
         other = fill(gateway.buffers)
-        speak_for(one, full_s)
+        one.speak_for(full_s)
         wait_for(lambda: min(gateway.dropped) > 0, f"drops; the gateway: {gateway.process.words[-2000:]}")
         other.unlink()
-        speak_for(one, 1)
+        one.speak_for(1)
         dropped = gateway.dropped
         one.ingest.start()
         one.flows(gateway.hour + 1)

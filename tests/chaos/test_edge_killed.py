@@ -4,7 +4,6 @@ import json
 import random
 import shutil
 import signal
-import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from buffer_harness import sound
 from chaos_account import Account
 from chaos_fleet import DEVICES, NODES, POINTS, Gateway
 from chaos_plant import Plant, plant
@@ -43,14 +43,6 @@ class LossyGateway(Gateway):
         self._left.rename(self.buffers)
         promised: dict[str, int] = json.loads((self.buffers.parent / "promised.json").read_text())
         return promised
-
-
-def sound(buffer: Path) -> bool:
-    connection = sqlite3.connect(buffer)
-    try:
-        return bool(connection.execute("pragma integrity_check").fetchone() == ("ok",))
-    finally:
-        connection.close()
 
 
 def stored(buffer: Path) -> int:

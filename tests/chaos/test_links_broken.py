@@ -43,12 +43,6 @@ def lines(folder: Path, dsn: str, broker: RunningBroker, seconds: int) -> Iterat
             yield Lines(one, edge, ingest)
 
 
-def speak_for(one: Plant, seconds: float) -> None:
-    """Let the machines speak for so long."""
-    until = one.gateway.hour + round(seconds * HZ)
-    wait_for(lambda: one.gateway.hour >= until, "time", seconds + 60)
-
-
 def live_p95_s(one: Plant, mended: int) -> float:
     """95 % of what was said from hour `mended` on, while older hours still waited, was stored within so many seconds."""
     one.stored_until(mended, PATIENCE_S + mended / HZ)  # what waited was at most as long in coming
@@ -82,13 +76,13 @@ def test_lines_are_cut_slow_and_reset(
             for cut_s in cuts_s:
                 with one.fault():
                     proxy.cut()
-                    speak_for(one, cut_s)
+                    one.speak_for(cut_s)
                     proxy.mend()
                     mended = one.gateway.hour
                 p95_s.append(live_p95_s(one, mended))
             with one.fault():
                 proxy.slow(SLOW_LATENCY_S, SLOW_BYTES_PER_S)
-                speak_for(one, SLOW_S)
+                one.speak_for(SLOW_S)
                 proxy.fast()
                 mended = one.gateway.hour
             p95_s.append(live_p95_s(one, mended))

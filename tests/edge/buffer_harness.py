@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,3 +57,12 @@ def fill(folder: Path, leave: int = 0) -> Path:
                 except OSError:
                     break
     return other
+
+
+def sound(buffer: Path) -> bool:
+    """Whether SQLite finds nothing wrong with the file."""
+    connection = sqlite3.connect(buffer)
+    try:
+        return bool(connection.execute("pragma integrity_check").fetchone() == ("ok",))
+    finally:
+        connection.close()

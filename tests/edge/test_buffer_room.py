@@ -2,12 +2,11 @@
 
 import os
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from buffer_harness import device, fill, noise, sample, small_disk
+from buffer_harness import device, fill, noise, sample, small_disk, sound
 
 from vigia.edge import buffer as module
 from vigia.edge.buffer import BufferUnavailableError, EdgeBuffer, buffer_status
@@ -177,14 +176,6 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
         if refused:
             pytest.skip(f"NOT RUN WITH A FULL DISK: a tmpfs cannot be mounted ({refused}); run as root")
         yield folder
-
-
-def sound(path: Path) -> bool:
-    connection = sqlite3.connect(path)
-    try:
-        return bool(connection.execute("pragma integrity_check").fetchone() == ("ok",))
-    finally:
-        connection.close()
 
 
 def test_a_really_full_disk_is_survived_and_recovered_from(disk: Path) -> None:
