@@ -15,6 +15,7 @@ from buffer_harness import sound
 from chaos_account import Account
 from chaos_fleet import DEVICES, NODES, POINTS, Gateway
 from chaos_plant import Plant, plant
+from chaos_processes import wait_for
 
 from vigia.edge.buffer import buffer_status
 from vigia.supervisor.broker import RunningBroker
@@ -94,6 +95,8 @@ def test_the_gateway_is_killed_and_its_power_is_cut(  # noqa: PLR0913, PLR0917 -
     ends = Ends()
     with plant(tmp_path, chaos_dsn, broker.url, hours=3_000 + 150 * len(seeds), kind=LossyGateway) as one:
         for seed in seeds:
+            # What was said while it was away is history, which waits in the logbook and not in the gateway.
+            wait_for(lambda: not_yet_on_disk_s(one.gateway, time.time()) < NOT_YET_ON_DISK_S / 4, "the gateway, catching up")
             time.sleep(rng.uniform(0, 0.6))  # a random moment, not a wait: a commit comes several times in it
             with one.fault():
                 ends.come_back(one, seed)
