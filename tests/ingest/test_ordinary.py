@@ -70,8 +70,6 @@ class Host:
             self.letters.append(prepared)
         if not isinstance(prepared, Part):
             return []
-        if prepared.usual:
-            self.ordinary.directory.learn(event.message.topic.encode(), event.node, event.device_id)
         return [prepared]
 
     def quickly(self, *messages: Message) -> list[Block]:
@@ -90,6 +88,7 @@ class Host:
             self._next_point += 1
         device = Device(event.device_id, 1, 1, 1, swapped=False, points=tuple(points))
         event.node.tables[event.device_id] = ingest_births.table(event.payload, said, device)
+        self.ordinary.born(event)
 
     def read(self, *messages: Message) -> tuple[int, int, list[int]]:
         """How many messages are ordinary, how many are looked at alone, and the numbers of the others."""
@@ -216,11 +215,17 @@ def test_both_ways_make_the_same_of_the_same_messages(seed: int, shared: bool) -
     assert quick > len(messages) / 2  # most were read at once
 
 
-def test_a_message_is_ordinary_from_the_second_on(host: Host) -> None:
+def test_a_message_is_ordinary_once_its_device_is_born(host: Host) -> None:
     edge = Edge()
-    assert host.read(*edge.born(), edge.data("R1", 1)) == (0, 0, [0, 1, 2, 3])
-    edge = warmed(host, Edge())
+    messages = [*edge.born(), edge.data("R1", 1)]
+    assert host.read(*messages) == (0, 0, [0, 1, 2, 3])
+    assert len(host.slowly(*messages)) == 1
     assert host.read(edge.data("R1", 2), edge.data("R2", 2), edge.data("R1", 3)) == (3, 0, [])
+
+
+def test_a_birth_is_never_read_as_data(host: Host) -> None:
+    edge = warmed(host, Edge(numbered=False))
+    assert host.read(edge.device_birth("R1", "SN-R1"), edge.data("R1", 2)) == (0, 0, [0, 1])
 
 
 def test_a_gap_and_what_follows_is_left_to_the_slow_path(host: Host) -> None:

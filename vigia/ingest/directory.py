@@ -56,7 +56,7 @@ class Slot:
 
 
 class Directory:
-    """Slots are numbers from 0. `learn` a topic once it made sense; `current` says which slots still do."""
+    """Slots are numbers from 0. `learn` a topic at its device's birth; `current` says which slots still do."""
 
     def __init__(self) -> None:
         self.slots: list[Slot] = []

@@ -5,6 +5,7 @@ birth says, or that nobody can read, changes nothing for those behind it: it is 
 that may change something (a birth, a death, a gap) the rest of what it says in the delivery is left to the slow path.
 """
 
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -14,13 +15,15 @@ from numpy.typing import NDArray
 from vigia.ingest.births import EARLIEST_MS, LATEST_MS
 from vigia.ingest.blocks import Block
 from vigia.ingest.directory import Devices, Directory, Entries
-from vigia.ingest.events import DeviceData, Letter
+from vigia.ingest.events import DeviceBirth, DeviceData, Letter
 from vigia.ingest.inbox import Delivery, Message
 from vigia.ingest.resolve import KIND_BOOLEAN, KIND_FLOAT, LARGEST_NUMBER, LARGEST_VALUE
 from vigia.ingest.sessions import UNREADABLE, Node, Sessions, unreadable
+from vigia.sparkplug import SparkplugError
 from vigia.sparkplug.columns import NONE, Form
 from vigia.sparkplug.decode import Columns, decode_packed
 from vigia.sparkplug.names import QUALITY_GOOD, QUALITY_STALE
+from vigia.sparkplug.topics import MessageType, Topic, parse
 from vigia.store import telemetry
 from vigia.store.telemetry import Readings
 
@@ -73,12 +76,21 @@ class Read(NamedTuple):
 
 
 class Ordinary:
-    """Reads what is ordinary of a delivery. `directory` learns from the slow path. `shared`: others have a part of the messages."""
+    """Reads what is ordinary of a delivery. `directory` learns from births. `shared`: others have a part of the messages."""
 
     def __init__(self, sessions: Sessions, *, shared: bool) -> None:
         self._sessions = sessions
         self._shared = shared
         self.directory = Directory()
+
+    def born(self, event: DeviceBirth) -> None:
+        """From now on this device's data is read here; one that speaks no Sparkplug never is."""
+        try:
+            topic = parse(event.message.topic)
+        except SparkplugError:
+            return
+        if isinstance(topic, Topic):
+            self.directory.learn(str(replace(topic, message_type=MessageType.DDATA)).encode(), event.node, event.device_id)
 
     def read(self, delivery: Delivery) -> Read:
         """Takes the ordinary messages, and those that go beside them."""

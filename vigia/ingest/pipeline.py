@@ -213,6 +213,7 @@ class Pipeline:
                     log.info("node died", group=node.edge.group_id, node=node.edge.node_id)
                 case DeviceBirth():
                     node.tables[event.device_id] = next(tables)
+                    self._ordinary.born(event)
                 case DeviceDeath():
                     node.tables.pop(event.device_id, None)
 
@@ -251,13 +252,10 @@ class Pipeline:
 
     def _prepare(self, event: DeviceData) -> Part | Letter | None:
         try:
-            prepared = self._preparation.prepare(event)
+            return self._preparation.prepare(event)
         except Exception as error:
             log.exception("internal error", topic=event.message.topic)
             return Letter(event.message, FAULTY, f"{type(error).__name__}: {error}")
-        if isinstance(prepared, Part) and prepared.usual:
-            self._ordinary.directory.learn(event.message.topic.encode(), event.node, event.device_id)
-        return prepared
 
     async def _write_all(self, block: Block) -> int:
         return sum([await self._write(chunk) for chunk in block.chunks(self._limits.flush_rows)])

@@ -12,7 +12,7 @@ from vigia.ingest.births import EARLIEST_MS, LATEST_MS, DeviceTable
 from vigia.ingest.blocks import Block, concatenate
 from vigia.ingest.events import DeviceData, Letter
 from vigia.ingest.resolve import Numbers, Resolved
-from vigia.ingest.sessions import Sessions, is_data
+from vigia.ingest.sessions import Sessions
 from vigia.sparkplug.columns import NONE
 from vigia.store import telemetry
 
@@ -23,17 +23,13 @@ METRICS_SET_ASIDE = "metrics set aside"
 
 @dataclass(frozen=True)
 class Part:
-    """A data message ready to be written. `letters` say what of it cannot be; `buried` that none of it can, and why.
-
-    `usual`: its readings came as data and as its device's birth says, so what comes on its topic may be read with many others at once.
-    """
+    """A data message ready to be written. `letters` say what of it cannot be; `buried` that none of it can, and why."""
 
     event: DeviceData
     numbers: Numbers
     resolved: Resolved
     letters: tuple[Letter, ...] = ()
     buried: str | None = None
-    usual: bool = False
 
 
 def block_of(parts: Sequence[Part]) -> Block:
@@ -102,8 +98,7 @@ class Preparation:
             self._sessions.ask_rebirth(node)
             if node.numbered:  # it comes again, after the birth; what a foreign node says does not
                 return None
-        usual = is_data(event.message.topic) and table is node.tables.get(event.device_id) and not resolved.unknown and not resolved.faults
-        return Part(event, numbers, resolved, _letters(event, resolved), usual=usual)
+        return Part(event, numbers, resolved, _letters(event, resolved))
 
 
 def _letters(event: DeviceData, resolved: Resolved) -> tuple[Letter, ...]:

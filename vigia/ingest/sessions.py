@@ -324,15 +324,6 @@ class Sessions:
         return asked
 
 
-def is_data(topic: str) -> bool:
-    """Whether a device's data comes on `topic`."""
-    try:
-        parsed = parse(topic)
-    except SparkplugError:
-        return False
-    return isinstance(parsed, Topic) and parsed.message_type is MessageType.DDATA
-
-
 def unreadable(columns: Columns, index: int) -> str | None:
     """Why nobody can read data message `index`, whose turn it never is; None when somebody can."""
     if index in columns.faults:
