@@ -1,13 +1,10 @@
-"""Rollups and latest values always equal a recount of the raw readings."""
+"""Readings are written whole or not at all, with their rollups, and read back as series."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-import psycopg
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from recount import check
 
 from vigia.store import telemetry
 from vigia.store.columns import FLOAT8, INT4, Column, Float8s, Int8s, Timestamps, copy_binary
@@ -15,29 +12,6 @@ from vigia.store.database import Caller, Database
 from vigia.store.telemetry import BAD, GOOD, Readings, Writer
 
 START = telemetry.to_us(datetime(2026, 1, 1, 23, 58, tzinfo=UTC))
-
-RECOUNT_1M = """
-select point_id, date_bin('1 minute', ts, '2000-01-01 00:00Z') as bucket, count(value) filter (where quality = 192) as count,
-       coalesce(sum(value) filter (where quality = 192), 0) as sum, min(value) filter (where quality = 192) as min,
-       max(value) filter (where quality = 192) as max, max(ts) as last_ts,
-       (array_agg(value order by ts desc, value desc nulls last))[1] as last,
-       count(distinct date_bin('1 second', ts, '2000-01-01 00:00Z')) filter (where quality = 192 and value is not null) as good_seconds
-from telemetry group by 1, 2 order by 1, 2
-"""
-RECOUNT_1H = RECOUNT_1M.replace("1 minute", "1 hour")
-STORED_1M = """
-select point_id, bucket, count, sum, min, max, last_ts, last, bit_count(good_mask::bit(64)) from rollup_1m order by 1, 2
-"""
-STORED_1H = "select point_id, bucket, count, sum, min, max, last_ts, last, good_seconds from rollup_1h order by 1, 2"
-RECOUNT_LATEST = "select distinct on (point_id) point_id, ts, value from telemetry order by point_id, ts desc, value desc nulls last"
-STORED_LATEST = "select point_id, ts, value from point_latest order by point_id"
-
-reading = st.tuples(
-    st.integers(1, 3),
-    st.integers(0, 3 * 60_000).map(lambda ms: START + ms * 1000),
-    st.one_of(st.just(np.nan), st.integers(-1000, 1000).map(float)),
-    st.sampled_from([telemetry.GOOD, telemetry.GOOD, telemetry.STALE, telemetry.BAD]),
-)
 
 
 def readings_of(rows: list[tuple[int, int, float, int]]) -> Readings:
@@ -53,56 +27,6 @@ async def store(database: Database, batches: list[Readings]) -> None:
         async with database.transaction() as tx:
             await writer.add(tx, batch)
         writer.committed()
-
-
-def check(dsn: str) -> None:
-    with psycopg.connect(dsn, options="-c search_path=vigia") as connection:
-        for stored, recount in ((STORED_1M, RECOUNT_1M), (STORED_1H, RECOUNT_1H), (STORED_LATEST, RECOUNT_LATEST)):
-            assert connection.execute(stored).fetchall() == connection.execute(recount).fetchall()
-
-
-@settings(max_examples=25, deadline=None)
-@given(batches=st.lists(st.lists(reading, min_size=1, max_size=30), min_size=1, max_size=6))
-def test_late_and_repeated_moments_give_the_rollups_of_a_recount(
-    dsn_of_module: str, batches: list[list[tuple[int, int, float, int]]]
-) -> None:
-    with psycopg.connect(dsn_of_module, options="-c search_path=vigia") as connection:
-        connection.execute("truncate telemetry, telemetry_1m, telemetry_1h, point_latest")
-
-    async def run() -> None:
-        async with Database(dsn_of_module, "vigia_service") as database:
-            await store(database, [readings_of(rows) for rows in batches])
-
-    asyncio.run(run())
-    check(dsn_of_module)
-
-
-@pytest.fixture(scope="module")
-def dsn_of_module(server_dsn: str, template: str) -> str:
-    with psycopg.connect(server_dsn, autocommit=True) as connection:
-        connection.execute("drop database if exists test_rollups")
-        connection.execute(f"create database test_rollups template {template}")  # type: ignore[arg-type]
-    return psycopg.conninfo.make_conninfo(server_dsn, dbname="test_rollups")
-
-
-async def test_several_writers_at_once_give_the_rollups_of_a_recount(either_dsn: str) -> None:
-    rng = np.random.default_rng(7)
-
-    def batch() -> Readings:
-        n = 400
-        value = rng.integers(-50, 50, n).astype(float)
-        value[rng.random(n) < 0.1] = np.nan
-        return Readings(
-            rng.integers(1, 5, n).astype(np.int32),
-            START + rng.integers(0, 4 * 3600, n) * 500_000,
-            value,
-            rng.choice([0, 0, 0, 2], n).astype(np.int16),
-        )
-
-    async with Database(either_dsn, "vigia_service") as database, asyncio.TaskGroup() as tasks:
-        for _ in range(4):
-            tasks.create_task(store(database, [batch() for _ in range(5)]))
-    check(either_dsn)
 
 
 async def test_a_rolled_back_batch_leaves_no_trace_and_can_be_written_again(service: Database, dsn: str) -> None:
