@@ -20,13 +20,17 @@ Request = tuple[str, int, int]
 
 @dataclass
 class Machine:
-    """`units` is the memory by unit id. A unit that is in `silent` does not answer; `manners` may refuse or delay a request."""
+    """`units` is the memory by unit id. A unit that is in `silent` does not answer; `manners` may refuse or delay a request.
+
+    `measure` may change a unit's table, from its first address on, before a request that succeeds is answered.
+    """
 
     units: Mapping[int, Memory]
     framer: FramerType = FramerType.SOCKET
     port: int = 0
     silent: set[int] = field(default_factory=set)
     manners: Callable[[int, Request], ExcCodes | float | None] = lambda _unit, _request: None
+    measure: Callable[[int, list[int]], None] = lambda _unit, _registers: None
     requests: list[tuple[int, Request]] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     connections: int = 0
@@ -64,14 +68,16 @@ class Machine:
         self.connections += connected
 
     def _action(self, unit: int) -> Callable[..., object]:
-        async def action(*_: object) -> ExcCodes | None:
+        async def action(_code: int, _first: int, _at: int, _count: int, registers: list[int], _told: object) -> ExcCodes | None:
             if unit in self.silent:
                 await asyncio.Event().wait()
             said = self.manners(unit, self._asked)
             if isinstance(said, float):
                 await asyncio.sleep(said)
-                return None
-            return said
+            elif said is not None:
+                return said
+            self.measure(unit, registers)
+            return None
 
         return action
 

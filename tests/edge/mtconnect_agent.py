@@ -40,7 +40,10 @@ class Observed:
 
 @dataclass
 class Agent:
-    """`instance` is its life, `size` its buffer's. `log` is the truth: all that was ever observed. `manners` may answer in its place."""
+    """`instance` is its life, `size` its buffer's. `log` is the truth: all that was ever observed. `manners` may answer in its place.
+
+    `dated` is when it observes something, by how much it did before.
+    """
 
     instance: int = 1
     size: int = 100
@@ -51,6 +54,7 @@ class Agent:
     silent: bool = False
     tls: ssl.SSLContext | None = None
     manners: Callable[[str], bytes | None] = lambda _path: None
+    dated: Callable[[int], int] = lambda before: START_MS + before * 10
     asked: list[str] = field(default_factory=list)
     log: list[Observed] = field(default_factory=list)
 
@@ -71,7 +75,7 @@ class Agent:
         return self.buffer[0].sequence
 
     def observe(self, item: str, value: str, code: str = "") -> Observed:
-        one = Observed(item, self.next, START_MS + len(self.log) * 10, value, code)
+        one = Observed(item, self.next, self.dated(len(self.log)), value, code)
         self.next += 1
         self.buffer.append(one)
         self.log.append(one)
