@@ -125,6 +125,9 @@ def test_commands_act_as_they_are_allowed(broker: RunningBroker, bare_host: Bare
         assert writable == {"setpoint", "Device Control/Restart", "Device Control/Trim"}
         trim = bare_host.metric("P-101", "Device Control/Trim")
         assert (trim.datatype, trim.value, trim.properties[names.ENG_UNIT]) == (DataType.DOUBLE, None, "bar")
+        setpoint, restart = (bare_host.metric("P-101", name).properties for name in ("setpoint", "Device Control/Restart"))
+        assert (setpoint[names.WRITE_LOW], setpoint[names.WRITE_HIGH], names.CRITICAL in setpoint) == (2.0, 8.0, False)
+        assert (restart[names.WRITE_ALLOWED], restart[names.CRITICAL]) == ("[true]", True)
         assert bare_host.metric("P-101", names.COMMAND).datatype is DataType.STRING
 
         for at, (name, value, datatype, words, reason) in enumerate(REFUSED):
@@ -137,8 +140,8 @@ def test_commands_act_as_they_are_allowed(broker: RunningBroker, bare_host: Bare
         assert (result["id"], result["command"], result["outcome"]) == ("s-1", "setpoint", "done")
         again = bare_host.order("P-101", "setpoint", 5.0, DataType.DOUBLE, id_="s-1")
         assert (again["outcome"], again["reason"].split(":")[0]) == ("refused", "used before")
-        restart = bare_host.order("P-101", "Device Control/Restart", True, DataType.BOOLEAN, id_="r-1", approved_by=["ben", "eva"])  # noqa: FBT003
-        assert restart["outcome"] == "done"
+        restarted = bare_host.order("P-101", "Device Control/Restart", True, DataType.BOOLEAN, id_="r-1", approved_by=["ben", "eva"])  # noqa: FBT003
+        assert restarted["outcome"] == "done"
         assert pump.writes == [1, 7]
 
         before, sent = len(bare_host.results), now_ms()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vigia.edge.command_config import CommandConfig
-from vigia.edge.commands import Rule
+from vigia.edge.commands import Announced, Rule
 from vigia.edge.samples import Device, Point, Value
 from vigia.edge.sources import CommandRefusedError, Source, Writable
 from vigia.sparkplug.datatypes import DataType
@@ -26,9 +26,10 @@ class Allowed:
         result = Point(COMMAND_RESULT, DataType.STRING, kind="state", documentation="What became of a command.")
         return replace(device, points=(*device.points, result))
 
-    def announced(self, device: Device) -> tuple[Point, ...]:
+    def announced(self, device: Device) -> tuple[Announced, ...]:
         """What a DCMD may write, each as the point that it acts on, under the command's name."""
-        return tuple(replace(self._target(device, one), name=one.name) for one in self._of(device))
+        rules = self.rules(device)
+        return tuple(Announced(replace(self._target(device, one), name=one.name), rules[one.device, one.name]) for one in self._of(device))
 
     def rules(self, device: Device) -> dict[tuple[str, str], Rule]:
         """The rules for commands to `device`. Without a range of its own a command has the engineering range of its point."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vigia.edge import EdgeError
-from vigia.edge.samples import Value
+from vigia.edge.samples import Point, Value
 from vigia.sparkplug import PayloadError
 from vigia.sparkplug.datatypes import DataType, Scalar, write_value
 from vigia.sparkplug.names import COMMAND
@@ -44,6 +44,14 @@ class Rule:
 
 Rules = Mapping[tuple[str, str], Rule]
 """By device and name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """An allowed command as a DBIRTH tells it: the metric to write, and within which bounds."""
+
+    point: Point
+    rule: Rule
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
 """The Sparkplug messages of one edge node: births, data, deaths; and what a command asks for."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count
 
 from vigia.edge.buffer_records import Batch, Birth, Tombstone
+from vigia.edge.commands import Announced, Rule
 from vigia.edge.samples import Device, Point, Sample
 from vigia.sparkplug import names
 from vigia.sparkplug.datatypes import DataType, Scalar
@@ -46,7 +48,7 @@ class Messages:
     Metrics stand in the order of their times, as Sparkplug wants them. `commands` says what a DCMD may write to a device.
     """
 
-    def __init__(self, commands: Callable[[Device], tuple[Point, ...]] = lambda _device: (), about: About | None = None) -> None:
+    def __init__(self, commands: Callable[[Device], tuple[Announced, ...]] = lambda _device: (), about: About | None = None) -> None:
         self._commands = commands
         self._about = about or About()
         self._aliases: dict[tuple[str, str], int] = {}
@@ -84,17 +86,14 @@ class Messages:
         device = birth.device
         known = {point.name for point in device.points}
         old = {point.name: point for one in earlier for point in one.device.points if point.name not in known}
-        commands = {point.name: point for point in self._commands(device)}
-        control = [point for name, point in commands.items() if name not in known | old.keys()]
+        commands = {one.point.name: one.rule for one in self._commands(device)}
+        control = [one.point for one in self._commands(device) if one.point.name not in known | old.keys()]
         metrics = (
             self._text(device.device_id, names.SERIAL_NUMBER, device.serial, now),
             self._text(device.device_id, names.MODEL, device.model, now),
             self._whole(device.device_id, names.EPOCH, epoch, now),
             self._whole(device.device_id, names.BATCH, newest, now),
-            *(
-                self._point(device.device_id, point, now, writable=point.name in commands)
-                for point in (*device.points, *old.values(), *control)
-            ),
+            *(self._point(device.device_id, point, now, commands.get(point.name)) for point in (*device.points, *old.values(), *control)),
             *([Metric(names.COMMAND, self._alias(device.device_id, names.COMMAND), now, DataType.STRING)] if commands else []),
         )
         return Payload(now, tuple(sorted(metrics, key=_time)))
@@ -137,7 +136,7 @@ class Messages:
         """The DCMD `data` to `device`; its metrics have names, but None for an unknown alias. Raises PayloadError."""
         by_alias = {alias: name for (device_id, name), alias in self._aliases.items() if device_id == device.device_id}
         datatypes: dict[str | int, DataType] = {names.COMMAND: DataType.STRING}
-        datatypes.update({point.name: point.datatype for point in self._commands(device)})
+        datatypes.update({one.point.name: one.point.datatype for one in self._commands(device)})
         datatypes.update({alias: datatypes[name] for alias, name in by_alias.items() if name in datatypes})
         payload = decode(data, datatypes)
         named = (
@@ -150,14 +149,14 @@ class Messages:
             alias, properties = self._alias(batch.device_id, sample.point), _properties(sample)
             yield Metric(None, alias, sample.ts, datatypes[sample.point], sample.value, historical, properties=properties)
 
-    def _point(self, device_id: str, point: Point, now: int, *, writable: bool) -> Metric:
+    def _point(self, device_id: str, point: Point, now: int, rule: Rule | None) -> Metric:
         described: dict[str, Property] = {
             names.ENG_UNIT: point.unit,
             names.ENG_LOW: point.low,
             names.ENG_HIGH: point.high,
             names.KIND: point.kind,
             names.DOCUMENTATION: point.documentation,
-            names.WRITABLE: writable or None,
+            **({} if rule is None else _bounds(rule)),
         }
         latest = self._latest.get((device_id, point.name))
         properties: dict[str, Property] = {key: value for key, value in described.items() if value not in (None, "")}
@@ -177,6 +176,17 @@ class Messages:
         if key not in self._aliases:
             self._aliases[key] = next(self._numbers)
         return self._aliases[key]
+
+
+def _bounds(rule: Rule) -> dict[str, Property]:
+    """What a birth says of a metric that may be written."""
+    return {
+        names.WRITABLE: True,
+        names.WRITE_LOW: rule.low,
+        names.WRITE_HIGH: rule.high,
+        names.WRITE_ALLOWED: json.dumps(rule.allowed) if rule.allowed else None,
+        names.CRITICAL: rule.critical or None,
+    }
 
 
 def _time(metric: Metric) -> int:

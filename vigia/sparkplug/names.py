@@ -28,7 +28,11 @@ NEWEST = "Vigia/Newest"  # newest batch number given out: a lost tail shows
 ACKNOWLEDGED = "Vigia/Acknowledged"  # written by the host: everything up to this number is committed
 TOMBSTONE = "Vigia/Tombstone"  # JSON {"epoch", "from", "to", "reason"}: numbers dropped on purpose, both ends included
 DEVICE_CONTROL = "Device Control/"  # of a device: how the names of commands begin that write no point of the same name
-WRITABLE = "writable"  # property: true for a metric that a DCMD may write
+WRITABLE = "writable"  # property: true for a metric that a DCMD may write; the four below tell within which bounds
+WRITE_LOW = "writeLow"  # smallest value taken, in the metric's unit
+WRITE_HIGH = "writeHigh"
+WRITE_ALLOWED = "writeAllowed"  # JSON list of the only values taken
+CRITICAL = "critical"  # true: two different people must have approved it
 COMMAND = "Vigia/Command"  # in a DCMD, JSON {"id", "issued_at", "expires_at", "requested_by", "approved_by"}; times in ms since 1970 UTC
 COMMAND_RESULT = "Vigia/Command Result"  # JSON {"id", "command", "outcome", "reason", "at"}; outcome is done, refused or failed
 
