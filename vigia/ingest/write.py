@@ -17,6 +17,7 @@ from vigia.ingest.heartbeat import newest_of, tombstone_of
 from vigia.ingest.points import PointInfo, Points
 from vigia.ingest.scoring import Scoring, Senders
 from vigia.ingest.states import changes
+from vigia.ingest.writable import writable
 from vigia.sparkplug import PayloadError
 from vigia.sparkplug.columns import NONE
 from vigia.sparkplug.names import AGENT_VERSION, CONFIGURATION
@@ -111,6 +112,7 @@ class Store:
         said = ingest_births.certificate(
             edge.edge_node_id, event.device_id, event.node.session.bd_seq or 0, event.payload, await births.fleet_now(tx, edge.edge_node_id)
         )
+        said = replace(said, writable=writable(event.payload))
         try:
             device = await births.device_born(tx, said)
         except births.UnknownDeviceError:

@@ -7,7 +7,9 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from vigia.domain.commands import Writable
 from vigia.store import queries, telemetry
+from vigia.store.commands import as_kept
 from vigia.store.database import StoreError, Transaction
 
 KINDS = ("measurement", "setting", "state", "counter")
@@ -61,7 +63,7 @@ class DeviceBirth:
     """A device's birth certificate.
 
     `at` is the source time of its newest value, None when it has none: when the machine is known to stand there. `seen_at` is the best
-    guess of the source's clock now.
+    guess of the source's clock now. `writable` is what the device can be told.
     """
 
     edge_node_id: int
@@ -71,6 +73,7 @@ class DeviceBirth:
     seen_at: datetime
     serial_number: str | None
     points: Sequence[NewPoint]
+    writable: Sequence[Writable] = ()
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,10 @@ async def node_born(tx: Transaction, edge_node_id: int, bd_seq: int, about: Node
         configuration_sha256=about.configuration_sha256,
         clock_skew_ms=about.clock_skew_ms,
     )
-    await queries.execute(tx, "keep_birth", edge_node_id=edge_node_id, device_id="", bd_seq=bd_seq, asset_id=None, metrics=Jsonb([]))
+    nothing = Jsonb([])
+    await queries.execute(
+        tx, "keep_birth", edge_node_id=edge_node_id, device_id="", bd_seq=bd_seq, asset_id=None, metrics=nothing, writable=nothing
+    )
 
 
 async def node_died(tx: Transaction, edge_node_id: int) -> None:
@@ -169,6 +175,7 @@ async def device_born(tx: Transaction, birth: DeviceBirth) -> Device:
         device_id=birth.device_id,
         bd_seq=birth.bd_seq,
         asset_id=device.asset_id,
+        writable=as_kept(birth.writable),
         metrics=Jsonb([{"name": p.name, "alias": p.alias, "datatype": p.datatype, "point_id": p.point_id} for p in device.points]),
     )
     return device

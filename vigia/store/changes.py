@@ -10,7 +10,7 @@ from psycopg import OperationalError
 
 from vigia.store.database import DatabaseUnavailableError, Transaction, connect
 
-Kind = Literal["telemetry", "prediction", "alarm", "work_order", "state"]
+Kind = Literal["telemetry", "prediction", "alarm", "work_order", "state", "command"]
 CHANNEL = "vigia_changes"
 
 

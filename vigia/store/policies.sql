@@ -30,7 +30,7 @@ begin
     -- Tables that say whose a row is. Callers see theirs; staff alone writes, below are the exceptions.
     foreach name in array array['customer', 'site', 'area', 'line', 'edge_node', 'role', 'installation', 'finding', 'prediction', 'failure_case',
                                 'alarm', 'alarm_event', 'work_order', 'work_order_event', 'work_order_step', 'visit', 'state_interval',
-                                'contract', 'audit_event', 'edge_certificate', 'edge_configuration'] loop
+                                'contract', 'audit_event', 'edge_certificate', 'edge_configuration', 'command', 'command_approval'] loop
         execute format('create policy caller on %I for select to vigia_app, vigia_owner using (may_see(customer_id))', name);
     end loop;
     -- What staff writes through the app or a migration.
@@ -38,7 +38,7 @@ begin
                                 'alarm', 'alarm_event', 'work_order', 'work_order_event', 'work_order_step', 'visit', 'state_interval',
                                 'contract', 'audit_event', 'account', 'login_session', 'birth', 'dead_letter', 'detector_snapshot', 'edge_certificate',
                                 'edge_configuration', 'edge_epoch', 'edge_token', 'finding', 'ledger', 'model_version', 'prediction', 'rollout',
-                                'tombstone'] loop
+                                'tombstone', 'command', 'command_approval'] loop
         execute format('create policy staff on %I to vigia_app, vigia_owner using (caller_is_staff()) with check (caller_is_staff())', name);
     end loop;
     -- Rows without a customer of their own belong to the edge node they came from, or to no one in particular.
@@ -76,16 +76,16 @@ create policy people on account for select to vigia_owner using (true);
 grant select (account_id, customer_id, kind, name, language, disabled_at) on account to vigia_reporter;
 
 grant select on
-    account, alarm, alarm_event, area, asset, asset_model, audit_event, birth, contract, customer, dead_letter, edge_certificate,
+    account, alarm, alarm_event, area, asset, asset_model, audit_event, birth, command, command_approval, contract, customer, dead_letter, edge_certificate,
     edge_configuration, edge_epoch, edge_node, edge_token, failure_case, finding, installation, ledger, line, login_session, model_version,
     point, prediction, role, rollout, schema_migration, site, state_interval, tombstone, visit, work_order, work_order_event,
     work_order_step
 to vigia_app;
 grant insert, update on
-    account, alarm, area, asset, asset_model, contract, customer, edge_certificate, edge_configuration, edge_node, edge_token, failure_case,
+    account, alarm, area, asset, asset_model, command, contract, customer, edge_certificate, edge_configuration, edge_node, edge_token, failure_case,
     installation, line, login_session, point, role, rollout, site, state_interval, visit, work_order, work_order_step
 to vigia_app;
-grant insert on alarm_event, audit_event, work_order_event to vigia_app;
+grant insert on alarm_event, audit_event, command_approval, work_order_event to vigia_app;
 grant delete on login_session, dead_letter to vigia_app;
 grant select on ledger_hole to vigia_service, vigia_app, vigia_reporter;
 

@@ -36,7 +36,7 @@ async def follow_events(
 ) -> StreamingResponse:
     """Changes the caller may see, as they happen.
 
-    Events: telemetry, prediction, alarm, work_order, state (data: customer_id, and role_id or null for several roles), and reload
+    Events: telemetry, prediction, alarm, work_order, state, command (data: customer_id, and role_id or null for several roles), and reload
     when changes were missed: ask anew for everything shown. A comment is sent in silence.
     """
     return StreamingResponse(

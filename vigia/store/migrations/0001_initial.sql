@@ -301,6 +301,7 @@ create table birth (
     born_at      timestamptz not null,
     asset_id     int references asset,
     metrics      jsonb not null,                      -- [{"name", "alias", "datatype", "point_id"}]
+    writable     jsonb not null default '[]',         -- what the device can be told, as domain.commands.Writable
     alive        boolean not null default true,
     died_at      timestamptz,                         -- null while alive: a node by our clock, a device as its death said
     primary key (edge_node_id, device_id)
@@ -645,6 +646,58 @@ create table edge_configuration (
     foreign key (customer_id, edge_node_id) references edge_node (customer_id, edge_node_id)
 );
 
+-- ── remote remedy ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+-- What a machine is told from afar, and what became of it.
+create table command (
+    command_id   int generated always as identity primary key,
+    customer_id  int not null,
+    role_id      int not null,
+    asset_id     int not null references asset,
+    edge_node_id int not null,
+    device_id    text not null,                       -- as in the birth
+    uid          uuid not null unique,                -- its id on the wire: never used again, not even after a restore
+    metric       text not null,
+    datatype     smallint not null,                   -- Sparkplug's number
+    unit         text not null,                       -- UCUM
+    value        jsonb not null,                      -- a boolean, a number or a text
+    critical     boolean not null,                    -- two people must approve it
+    reason       text not null,
+    state        text not null default 'requested' check (state in ('requested', 'approved', 'sent', 'done', 'refused', 'failed', 'expired',
+                                                                    'withdrawn')),
+    requested_at timestamptz not null,
+    requested_by int not null references account,
+    expires_at   timestamptz not null check (expires_at > requested_at),  -- not sent later
+    sent_at      timestamptz,
+    answers_until timestamptz,                        -- without an answer by then nobody knows
+    answered_at  timestamptz,                         -- when the gateway ended it, by its clock; null: it has said nothing
+    ended_at     timestamptz,
+    detail       text not null default '',            -- why it did not end well
+    unique (customer_id, command_id),
+    unique (command_id, requested_by),
+    foreign key (customer_id, role_id) references role (customer_id, role_id),
+    foreign key (customer_id, edge_node_id) references edge_node (customer_id, edge_node_id),
+    check ((sent_at is null) = (answers_until is null)),
+    check ((ended_at is null) = (state in ('requested', 'approved', 'sent')))
+);
+-- One at a time: nobody sends against what another has asked for.
+create unique index command_open_key on command (role_id, metric) where ended_at is null;
+create index command_asset_idx on command (asset_id, command_id);
+create index command_customer_idx on command (customer_id);
+
+-- Who stands behind a critical command: nobody twice, and never who requested it.
+create table command_approval (
+    customer_id  int not null,
+    command_id   int not null,
+    requested_by int not null,
+    account_id   int not null references account,
+    at           timestamptz not null,
+    primary key (command_id, account_id),
+    check (account_id <> requested_by),
+    foreign key (customer_id, command_id) references command (customer_id, command_id),
+    foreign key (command_id, requested_by) references command (command_id, requested_by)
+);
+
 -- What migrate has done: component 'vigia' names the files of migrations/, 'jobs' the packaged ones of procrastinate.
 create table schema_migration (
     component  text not null check (component in ('vigia', 'jobs')),
@@ -685,7 +738,7 @@ begin
     -- Tables that say whose a row is. Callers see theirs; staff alone writes, below are the exceptions.
     foreach name in array array['customer', 'site', 'area', 'line', 'edge_node', 'role', 'installation', 'finding', 'prediction', 'failure_case',
                                 'alarm', 'alarm_event', 'work_order', 'work_order_event', 'work_order_step', 'visit', 'state_interval',
-                                'contract', 'audit_event', 'edge_certificate', 'edge_configuration'] loop
+                                'contract', 'audit_event', 'edge_certificate', 'edge_configuration', 'command', 'command_approval'] loop
         execute format('create policy caller on %I for select to vigia_app, vigia_owner using (may_see(customer_id))', name);
     end loop;
     -- What staff writes through the app or a migration.
@@ -693,7 +746,7 @@ begin
                                 'alarm', 'alarm_event', 'work_order', 'work_order_event', 'work_order_step', 'visit', 'state_interval',
                                 'contract', 'audit_event', 'account', 'login_session', 'birth', 'dead_letter', 'detector_snapshot', 'edge_certificate',
                                 'edge_configuration', 'edge_epoch', 'edge_token', 'finding', 'ledger', 'model_version', 'prediction', 'rollout',
-                                'tombstone'] loop
+                                'tombstone', 'command', 'command_approval'] loop
         execute format('create policy staff on %I to vigia_app, vigia_owner using (caller_is_staff()) with check (caller_is_staff())', name);
     end loop;
     -- Rows without a customer of their own belong to the edge node they came from, or to no one in particular.
@@ -731,16 +784,16 @@ create policy people on account for select to vigia_owner using (true);
 grant select (account_id, customer_id, kind, name, language, disabled_at) on account to vigia_reporter;
 
 grant select on
-    account, alarm, alarm_event, area, asset, asset_model, audit_event, birth, contract, customer, dead_letter, edge_certificate,
+    account, alarm, alarm_event, area, asset, asset_model, audit_event, birth, command, command_approval, contract, customer, dead_letter, edge_certificate,
     edge_configuration, edge_epoch, edge_node, edge_token, failure_case, finding, installation, ledger, line, login_session, model_version,
     point, prediction, role, rollout, schema_migration, site, state_interval, tombstone, visit, work_order, work_order_event,
     work_order_step
 to vigia_app;
 grant insert, update on
-    account, alarm, area, asset, asset_model, contract, customer, edge_certificate, edge_configuration, edge_node, edge_token, failure_case,
+    account, alarm, area, asset, asset_model, command, contract, customer, edge_certificate, edge_configuration, edge_node, edge_token, failure_case,
     installation, line, login_session, point, role, rollout, site, state_interval, visit, work_order, work_order_step
 to vigia_app;
-grant insert on alarm_event, audit_event, work_order_event to vigia_app;
+grant insert on alarm_event, audit_event, command_approval, work_order_event to vigia_app;
 grant delete on login_session, dead_letter to vigia_app;
 grant select on ledger_hole to vigia_service, vigia_app, vigia_reporter;
 

@@ -30,10 +30,11 @@ from birth b cross join jsonb_array_elements(b.metrics) as m
 where b.edge_node_id = %(edge_node_id)s and (%(device_id)s::text is null or b.device_id = %(device_id)s) and m ->> 'point_id' is not null
 
 -- name: keep_birth
-insert into birth as b (edge_node_id, device_id, bd_seq, born_at, asset_id, metrics, alive)
-values (%(edge_node_id)s, %(device_id)s, %(bd_seq)s, now(), %(asset_id)s, %(metrics)s, true)
+insert into birth as b (edge_node_id, device_id, bd_seq, born_at, asset_id, metrics, writable, alive)
+values (%(edge_node_id)s, %(device_id)s, %(bd_seq)s, now(), %(asset_id)s, %(metrics)s, %(writable)s, true)
 on conflict (edge_node_id, device_id) do update
-set bd_seq = excluded.bd_seq, born_at = excluded.born_at, asset_id = excluded.asset_id, metrics = excluded.metrics, alive = true, died_at = null
+set bd_seq = excluded.bd_seq, born_at = excluded.born_at, asset_id = excluded.asset_id, metrics = excluded.metrics,
+    writable = excluded.writable, alive = true, died_at = null
 
 -- name: role_of_device
 -- The role a device reports for, and the machine that stands in it. Locked: two births cannot both move a machine.

@@ -4,7 +4,7 @@ import htmx from "../vendor/htmx.js";
 
 const INTERVAL_MS = 1000;
 const KEY = "vigia-paused";
-const EVENTS = ["telemetry", "prediction", "alarm", "work_order", "state", "reload"];
+const EVENTS = ["telemetry", "prediction", "alarm", "work_order", "state", "command", "reload"];
 
 htmx.config.morphSkip = "[data-keep-as-is]";
 htmx.config.morphIgnore = ["data-htmx-powered", "open", "data-dismissed", "data-state"];
