@@ -30,8 +30,8 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_check_says_what_it_would_do_and_does_nothing(config: Path) -> None:
-    answer = runner.invoke(cli.app, ["edge", "run", "--config", str(config), "--check"])
-    assert answer.output == f"air/bcn: replay -> {config.parent}/buffers/air.bcn.sqlite -> mqtt://127.0.0.1:1999\n"
+    answer = runner.invoke(cli.app, ["edge", "run", "--config", str(config), "--check", "--patience", "0.1"])
+    assert answer.stdout == f"air/bcn: replay -> {config.parent}/buffers/air.bcn.sqlite -> mqtt://127.0.0.1:1999\n"
     assert list((config.parent / "buffers").iterdir()) == []
 
 

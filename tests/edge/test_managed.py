@@ -268,7 +268,9 @@ def test_the_command_line_says_what_it_runs(plant: Plant) -> None:
     assert "no configuration has come from the server yet" in str(nothing)
     plant.snapshots.offer(plant.snapshot(3, REPLAY))
     plant.snapshots.keep()
-    assert "version 3" in runner.invoke(cli.app, ["edge", "run", "--config", config, "--check"]).output
+    checked = runner.invoke(cli.app, ["edge", "run", "--config", config, "--check", "--patience", "0.1"])
+    assert "version 3" in checked.stdout
+    assert "  L       T24" in checked.stdout
     assert "air/bcn: nothing stored yet" in runner.invoke(cli.app, ["edge", "status", "--config", config]).output
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vigia.cli import loop, opcua
+from vigia.cli import edge_check, loop, opcua
 from vigia.cli.options import AsJson, Broker
 from vigia.errors import ConfigError
 from vigia.settings import load_settings
@@ -24,34 +24,28 @@ app.command()(opcua.browse)
 app.add_typer(opcua.app, name="opcua", help="Certificates of gateway and OPC UA servers.")
 
 Config = Annotated[Path, typer.Option("--config", help="Configuration file of the gateway (TOML).")]
-Check = Annotated[bool, typer.Option("--check", help="Check the configuration and the buffer's folder, connect to nothing, and end.")]
+Check = Annotated[
+    bool,
+    typer.Option("--check", help="Check the configuration and the buffer's folder, read each source once, print what it tells, and end."),
+]
+CheckAsJson = Annotated[bool, typer.Option("--json", help="With --check: print one JSON object instead of text.")]
+Patience = Annotated[float, typer.Option(min=0.1, help="Seconds that --check waits for what the sources tell.")]
 
 
 @app.command()
-def run(config: Config, check: Check = False, broker: Broker = None) -> None:
+def run(config: Config, check: Check = False, patience: Patience = 10.0, as_json: CheckAsJson = False, broker: Broker = None) -> None:
     """Run the gateway until SIGTERM or Ctrl-C. Without broker or host it goes on storing."""
     from vigia.edge import agent
     from vigia.edge.config import is_managed
 
-    if is_managed(config):
-        _run_managed(config, broker, check=check)
-        return
-    edge = _load(config, broker)
+    url = broker or load_settings().broker
     if check:
-        for line in agent.check(edge):
-            typer.echo(line)
-        return
-    loop.run_until_stopped(agent.run(edge))
-
-
-def _run_managed(config: Path, broker: str | None, *, check: bool) -> None:
-    """A gateway whose configuration comes from its server."""
-    managed = _managed()
-    if check:
-        for line in managed.check(config):
-            typer.echo(line)
-        return
-    loop.run_until_stopped(managed.run(config, broker or load_settings().broker))
+        words, edge = _managed().check(config, url) if is_managed(config) else ("", _load(config, url))
+        edge_check.check(words, edge, patience, as_json=as_json)
+    elif is_managed(config):
+        loop.run_until_stopped(_managed().run(config, url))
+    else:
+        loop.run_until_stopped(agent.run(_load(config, url)))
 
 
 @app.command()

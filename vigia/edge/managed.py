@@ -35,13 +35,18 @@ async def run(path: Path, broker_url: str | None = None) -> None:
     await Managed(path, broker_url).run()
 
 
-def check(path: Path) -> list[str]:
-    """What `run` would do. Raises ConfigError, or EdgeError without an identity."""
+def check(path: Path, broker_url: str | None = None) -> tuple[str, EdgeConfig | None]:
+    """What `run` would do, in words, and the configuration that it would begin with, if one has come.
+
+    Raises ConfigError, or EdgeError without an identity.
+    """
     settings = identity_config(path, read_tables(path))
     identity = load(settings.folder)
     good = Snapshots(settings.folder).good
-    version = "none yet" if good is None else f"version {good.version}"
-    return [f"{identity.group_id}/{identity.node_id}: configuration from {identity.server}, {version}"]
+    words = f"{identity.group_id}/{identity.node_id}: configuration from {identity.server}"
+    if good is None:
+        return f"{words}, none yet", None
+    return f"{words}, version {good.version}", present_config(path, broker_url)
 
 
 def present_config(path: Path, broker_url: str | None = None) -> EdgeConfig:
