@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from vigia.store import embedded_programs
 
 ROOT = Path(__file__).parents[2]
-LOGINS = ["migrate", "ingest", "analytics", "worker", "api"]
+LOGINS = ["migrate", "ingest", "analytics", "worker", "api", "gate"]
 
 # `docker compose exec -T database PROGRAM ...` runs PROGRAM; everything else of compose is only noted.
 DOCKER = """#!/bin/sh
