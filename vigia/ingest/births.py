@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vigia.sparkplug.datatypes import DataType
 from vigia.sparkplug.decode import NONE
-from vigia.sparkplug.names import BATCH, DOCUMENTATION, ENG_HIGH, ENG_LOW, ENG_UNIT, EPOCH, KIND, SERIAL_NUMBER
+from vigia.sparkplug.names import BATCH, COMMAND_RESULT, DOCUMENTATION, ENG_HIGH, ENG_LOW, ENG_UNIT, EPOCH, KIND, SERIAL_NUMBER
 from vigia.sparkplug.payload import Metric, Payload
 from vigia.store import births
 
@@ -37,6 +37,7 @@ class DeviceTable:
     epoch_alias: int
     batch_alias: int
     serial_alias: int
+    result_alias: int
 
     def rows(self, aliases: NDArray[np.int64]) -> NDArray[np.int64]:
         """The row of each alias; NONE where it is unknown."""
@@ -124,6 +125,7 @@ def table(payload: Payload, said: births.DeviceBirth, device: births.Device | No
         epoch_alias=special.get(EPOCH, NONE),
         batch_alias=special.get(BATCH, NONE),
         serial_alias=special.get(SERIAL_NUMBER, NONE),
+        result_alias=special.get(COMMAND_RESULT, NONE),
     )
 
 

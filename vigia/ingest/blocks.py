@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vigia.ingest.events import Letter
 from vigia.ingest.inbox import Message
 from vigia.sparkplug.columns import NONE
+from vigia.store.commands import Result
 from vigia.store.ledger import NO_READING, Heard, Piece, Ranges
 from vigia.store.telemetry import Readings
 
@@ -20,8 +21,8 @@ class Block:
     """Columns by message; readings `first[i]` until `first[i + 1]` are those of message i.
 
     `epoch` and `eseq` are NONE where a message has no number. `live_ts` is the oldest moment, in microseconds since 1970 UTC, of the
-    readings that are not marked historical, 0 without any. By message, where there are some: `letters` that go with it, and why it is
-    `buried`, so that its number is explained and nothing of it is stored. `message` gives one as it came.
+    readings that are not marked historical, 0 without any. By message, where there are some: `letters` that go with it, why it is
+    `buried`, so that its number is explained and nothing of it is stored, and `results` of commands. `message` gives one as it came.
     """
 
     edge_node_id: NDArray[np.int32]
@@ -33,6 +34,7 @@ class Block:
     live_ts: int = 0
     letters: Mapping[int, tuple[Letter, ...]] = field(default_factory=dict)
     buried: Mapping[int, str] = field(default_factory=dict)
+    results: Mapping[int, tuple[Result, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.edge_node_id)
@@ -58,6 +60,7 @@ class Block:
             message=lambda index: self.message(begin + index),
             letters={index - begin: letters for index, letters in self.letters.items() if begin <= index < end},
             buried={index - begin: reason for index, reason in self.buried.items() if begin <= index < end},
+            results={index - begin: results for index, results in self.results.items() if begin <= index < end},
         )
 
     def halves(self) -> tuple["Block", "Block"]:
@@ -76,7 +79,7 @@ class Block:
     def given_up(self, reason: str, letter: Letter) -> "Block":
         """The one message of this block, of which only the letter and the number are written."""
         nothing = self.readings.take(np.zeros(0, np.intp))
-        return replace(self, first=np.zeros(2, np.int64), readings=nothing, letters={0: (letter,)}, buried={0: reason})
+        return replace(self, first=np.zeros(2, np.int64), readings=nothing, letters={0: (letter,)}, buried={0: reason}, results={})
 
     def of(self, chosen: NDArray[np.bool_]) -> Readings:
         """The readings of the `chosen` messages."""
@@ -112,6 +115,7 @@ def joined(blocks: Sequence[Block]) -> Block:
         min((block.live_ts for block in blocks if block.live_ts), default=0),
         {int(start) + i: letters for start, block in zip(begin, blocks, strict=False) for i, letters in block.letters.items()},
         {int(start) + i: reason for start, block in zip(begin, blocks, strict=False) for i, reason in block.buried.items()},
+        {int(start) + i: results for start, block in zip(begin, blocks, strict=False) for i, results in block.results.items()},
     )
 
 

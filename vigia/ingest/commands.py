@@ -1,14 +1,18 @@
-"""What the host tells an edge node: NCMD topics and payloads."""
+"""What the host tells an edge node and its devices: NCMD and DCMD topics and payloads."""
 
+import json
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from functools import lru_cache
 
+from vigia.domain.commands import acts_until
 from vigia.sparkplug.datatypes import DataType
-from vigia.sparkplug.names import ACKNOWLEDGED, EPOCH, REBIRTH
+from vigia.sparkplug.names import ACKNOWLEDGED, COMMAND, EPOCH, REBIRTH
 from vigia.sparkplug.payload import Metric, Payload, encode
 from vigia.sparkplug.topics import MessageType, Topic
 from vigia.store.births import EdgeNode
+from vigia.store.commands import Outgoing
 from vigia.store.ledger import Watermark
 
 
@@ -24,6 +28,27 @@ def acknowledgement(edge: EdgeNode, watermark: Watermark) -> tuple[str, bytes]:
         Metric(EPOCH, datatype=DataType.INT64, value=watermark.epoch),
         Metric(ACKNOWLEDGED, datatype=DataType.INT64, value=watermark.eseq),
     )
+
+
+def device_command(command: Outgoing, now: datetime) -> tuple[str, bytes]:
+    """Write this, and who wants it. Raises PayloadError when the value does not fit the metric's data type."""
+    words = {
+        "id": str(command.uid),
+        "issued_at": _ms(now),
+        "expires_at": _ms(acts_until(now, command.expires_at)),
+        "requested_by": command.requested_by,
+        "approved_by": list(command.approved_by),
+    }
+    metrics = (
+        Metric(command.metric, datatype=DataType(command.datatype), value=command.value),
+        Metric(COMMAND, datatype=DataType.STRING, value=json.dumps(words, separators=(",", ":"), ensure_ascii=False)),
+    )
+    topic = Topic(command.group_id, MessageType.DCMD, command.node_id, command.device_id)
+    return str(topic), encode(Payload(timestamp=_ms(now), metrics=metrics))
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
 
 
 def acknowledgements(told: Iterable[tuple[EdgeNode, Watermark]]) -> bytes:

@@ -35,6 +35,7 @@ class Devices(NamedTuple):
     epoch_alias: NDArray[np.int64]
     batch_alias: NDArray[np.int64]
     serial_alias: NDArray[np.int64]
+    result_alias: NDArray[np.int64]
 
 
 class Entries(NamedTuple):
@@ -132,7 +133,7 @@ class Directory:
         self.entries.point_id[begin:end] = table.point_id[:count]
         self.entries.datatype[begin:end] = table.datatype[:count]
         self.entries.kind[begin:end] = _KIND_OF[np.clip(table.datatype[:count], 0, len(_KIND_OF) - 1)]
-        aliases = (table.epoch_alias, table.batch_alias, table.serial_alias)
+        aliases = (table.epoch_alias, table.batch_alias, table.serial_alias, table.result_alias)
         for column, value in zip(self.devices, (begin, end, *aliases), strict=True):
             column[number] = value
         self._used = end

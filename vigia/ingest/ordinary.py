@@ -332,6 +332,7 @@ def _resolve(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917 - one pass over 
         device = slot[message]
         low, high = devices.begin[device], devices.end[device]
         epoch_alias, batch_alias, serial_alias = devices.epoch_alias[device], devices.batch_alias[device], devices.serial_alias[device]
+        result_alias = devices.result_alias[device]
         epoch = eseq = np.int64(_NONE)
         guess = low
         fine = True
@@ -340,7 +341,7 @@ def _resolve(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917 - one pass over 
                 break
             alias = metrics.alias[i]
             at = _entry(alias, low, high, guess, entries.alias) if alias != _NONE else -1
-            if at < 0 or alias == serial_alias:
+            if at < 0 or alias == serial_alias or alias == result_alias:  # noqa: PLR1714, SIM109 - numba
                 fine = False
                 break
             guess = at + 1 if at + 1 < high else low

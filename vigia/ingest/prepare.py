@@ -7,29 +7,36 @@ from datetime import datetime
 
 import numpy as np
 
-from vigia.ingest import resolve
+from vigia.ingest import resolve, results
 from vigia.ingest.births import EARLIEST_MS, LATEST_MS, DeviceTable
 from vigia.ingest.blocks import Block, concatenate
 from vigia.ingest.events import DeviceData, Letter
 from vigia.ingest.resolve import Numbers, Resolved
 from vigia.ingest.sessions import Sessions
+from vigia.sparkplug import PayloadError
 from vigia.sparkplug.columns import NONE
 from vigia.store import telemetry
+from vigia.store.commands import Result
 
 UNNUMBERED = "no batch number"
 UNKNOWN_ALIAS = "alias of no birth"
 METRICS_SET_ASIDE = "metrics set aside"
+UNREADABLE_RESULT = "unreadable command result"
 
 
 @dataclass(frozen=True)
 class Part:
-    """A data message ready to be written. `letters` say what of it cannot be; `buried` that none of it can, and why."""
+    """A data message ready to be written. `letters` say what of it cannot be; `buried` that none of it can, and why.
+
+    `results` are what became of commands.
+    """
 
     event: DeviceData
     numbers: Numbers
     resolved: Resolved
     letters: tuple[Letter, ...] = ()
     buried: str | None = None
+    results: tuple[Result, ...] = ()
 
 
 def block_of(parts: Sequence[Part]) -> Block:
@@ -46,6 +53,7 @@ def block_of(parts: Sequence[Part]) -> Block:
         live_ts=min((part.resolved.live_ts for part in parts if part.resolved.live_ts), default=0),
         letters={i: part.letters for i, part in enumerate(parts) if part.letters},
         buried={i: part.buried for i, part in enumerate(parts) if part.buried is not None},
+        results={i: part.results for i, part in enumerate(parts) if part.results},
     )
 
 
@@ -98,7 +106,18 @@ class Preparation:
             self._sessions.ask_rebirth(node)
             if node.numbered:  # it comes again, after the birth; what a foreign node says does not
                 return None
-        return Part(event, numbers, resolved, _letters(event, resolved))
+        told, unread = _results(event, table)
+        return Part(event, numbers, resolved, (*_letters(event, resolved), *unread), results=told)
+
+
+def _results(event: DeviceData, table: DeviceTable) -> tuple[tuple[Result, ...], list[Letter]]:
+    found, unread = [], []
+    for text in resolve.command_results(event.columns, event.index, table):
+        try:
+            found.append(results.read(event.node.edge.edge_node_id, event.device_id, text))
+        except PayloadError as error:
+            unread.append(Letter(event.message, UNREADABLE_RESULT, str(error)))
+    return tuple(one for one in found if one is not None), unread
 
 
 def _letters(event: DeviceData, resolved: Resolved) -> tuple[Letter, ...]:

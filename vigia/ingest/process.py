@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import functools
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 
 import structlog
 
@@ -15,6 +15,7 @@ from vigia.ingest.config import IngestConfig
 from vigia.ingest.inbox import Inbox
 from vigia.ingest.pipeline import Pipeline
 from vigia.ingest.plain.devices import Plain
+from vigia.ingest.sender import Sender
 from vigia.ingest.watch import Watch, told
 from vigia.ingest.write import Store
 from vigia.store import columns
@@ -43,7 +44,10 @@ async def run(config: IngestConfig) -> None:
         await host.connect()
         try:
             pipeline = Pipeline(inbox, host, store, config.limits, plain=plain, watch=watch, shared=config.share is not None)
-            await _work(config, host, pipeline, None if watch is None else functools.partial(watch.look, database))
+            beside: list[Callable[[], Coroutine[None, None, None]]] = [Sender(database, host).run]
+            if watch is not None:
+                beside.append(functools.partial(watch.look, database))
+            await _work(config, host, pipeline, beside)
         finally:
             await host.leave()
 
@@ -54,17 +58,17 @@ def _warm_up() -> None:
         room.warm_up()
 
 
-async def _work(config: IngestConfig, host: Host, pipeline: Pipeline, look: Callable[[], Coroutine[None, None, None]] | None) -> None:
+async def _work(config: IngestConfig, host: Host, pipeline: Pipeline, beside: Sequence[Callable[[], Coroutine[None, None, None]]]) -> None:
+    """`beside` is what ends with the broker's session."""
     async with asyncio.TaskGroup() as tasks:
         broker = tasks.create_task(host.run(), name="broker")
         writer = tasks.create_task(pipeline.run(), name="writer")
-        looker = None if look is None else tasks.create_task(look(), name="watch")
+        others = [tasks.create_task(work(), name="beside") for work in beside]
         try:
             await asyncio.wait((broker, writer), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            broker.cancel()
-            if looker is not None:
-                looker.cancel()
+            for task in (broker, *others):
+                task.cancel()
             await asyncio.wait((broker,), timeout=LEAVE_S)
             pipeline.finish()
             await asyncio.wait((writer,), timeout=config.limits.last_flush_s)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from vigia.ingest.births import EARLIEST_MS, LATEST_MS, DeviceTable
 from vigia.sparkplug.datatypes import DataType
 from vigia.sparkplug.decode import NONE, Columns, Form
-from vigia.sparkplug.names import QUALITY_GOOD, QUALITY_STALE
+from vigia.sparkplug.names import COMMAND_RESULT, QUALITY_GOOD, QUALITY_STALE
 from vigia.store import telemetry
 from vigia.store.telemetry import Readings
 
@@ -79,6 +79,20 @@ def numbers(columns: Columns, index: int, table: DeviceTable) -> Numbers:
         serial = next((columns.texts.get(first + int(i)) for i in np.flatnonzero(alias == table.serial_alias)), None)
     eseq = whole(table.batch_alias)
     return Numbers(whole(table.epoch_alias), eseq if eseq != 0 else None, serial)
+
+
+def command_results(columns: Columns, index: int, table: DeviceTable) -> list[str]:
+    """What payload number `index` says became of commands."""
+    first, last = int(columns.first[index]), int(columns.first[index + 1])
+    if not columns.texts:
+        return []
+    said = (i for i in range(first, last) if i in columns.texts)
+    return [columns.texts[i] for i in said if _is_result(columns, i, table)]
+
+
+def _is_result(columns: Columns, i: int, table: DeviceTable) -> bool:
+    alias = int(columns.alias[i])
+    return columns.names.get(i) == COMMAND_RESULT if alias == NONE else alias == table.result_alias
 
 
 def resolve(columns: Columns, index: int, table: DeviceTable) -> Resolved:

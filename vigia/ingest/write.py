@@ -29,6 +29,7 @@ from vigia.store.database import Database, Transaction
 from vigia.store.dead_letters import NewDeadLetter
 from vigia.store.ledger import Batch, Watermark
 from vigia.store.telemetry import Readings, Writer
+from vigia.workflows import end_command
 from vigia.workflows.jobs import defer
 
 UNKNOWN_DEVICE = "unknown device"
@@ -161,7 +162,10 @@ class Store:
     # ── readings ──
 
     async def write_data(self, block: Block) -> Written:
-        """Readings, ledger, findings, state changes and letters in one transaction. Batches already in the ledger are skipped."""
+        """Readings, ledger, findings, state changes, results of commands and letters in one transaction.
+
+        Batches already in the ledger are skipped.
+        """
         try:
             async with self._database.transaction() as tx:
                 written = await self._write_data(tx, block)
@@ -189,6 +193,7 @@ class Store:
         for finding in found:
             await defer(tx, "finding_to_alarm", finding_id=await findings.add(tx, finding))
         letters = await _set_aside(tx, block, numbers.fresh)
+        await _end_commands(tx, block, stored)
         told = await ledger.enter(tx, numbers.ranges(stored), block.heard(stored))
         for customer_id in self._customers_of(edges):
             await announce(tx, "telemetry", customer_id)
@@ -212,6 +217,12 @@ class Store:
         """Messages of which nothing can be used."""
         async with self._database.transaction() as tx:
             await _add_letters(tx, letters)
+
+
+async def _end_commands(tx: Transaction, block: Block, stored: NDArray[np.bool_]) -> None:
+    now = datetime.now(UTC)
+    for result in (result for index, results in block.results.items() if stored[index] for result in results):
+        await end_command.handle(tx, result, now)
 
 
 async def _set_aside(tx: Transaction, block: Block, fresh: NDArray[np.bool_]) -> int:
