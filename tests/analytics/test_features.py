@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from vigia.analytics.evaluate import cmapss
+from vigia.analytics.kernels.features import BASELINE_CYCLES
 from vigia.analytics.prognosis import features
 from vigia.analytics.prognosis.conditions import Conditions
-from vigia.analytics.prognosis.features import BASELINE_CYCLES, PER_SENSOR, FeatureBank, FeatureSpec
+from vigia.analytics.prognosis.features import PER_SENSOR, FeatureBank, FeatureSpec
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,8 @@ def test_a_healthy_machine_reads_its_own_baseline(spec: FeatureSpec, histories: 
     for values in histories[0]:
         found = bank.step(row, values[None])
     column = len(cmapss.SETTINGS) + cmapss.SENSORS.index("T50")
-    assert bank.observe(row, found).baseline[0, spec.used.index("T50")] == pytest.approx(histories[0][:BASELINE_CYCLES, column].mean())
+    _, baseline = bank.observe(row, found).readings(spec)
+    assert baseline[0, spec.used.index("T50")] == pytest.approx(histories[0][:BASELINE_CYCLES, column].mean())
 
 
 def test_age_is_the_machines_own_count_where_it_has_one(spec: FeatureSpec, histories: list[np.ndarray]) -> None:

@@ -53,6 +53,12 @@ FAILURE_MODES: Mapping[str, str] = {
     "unspecified": N_("Cause not yet known"),
 }
 
+METHODS: Mapping[str, str] = {
+    "wear": N_("Few failures are known: estimated from how far it has worn"),
+    "survival": N_("Few failures are known: estimated from its age"),
+}
+"""What a prediction rests on where it is not the usual."""
+
 PRIORITIES: Mapping[str, str] = {"critical": N_("Critical"), "high": N_("High"), "medium": N_("Medium"), "low": N_("Low")}
 
 ALARM_STATES: Mapping[str, str] = {

@@ -44,6 +44,7 @@ class PredictionCause:
             "health": self.health,
             "contributions": self.contributions,
             "model_version": self.model_version,
+            "method": self.model_metrics.get("method", "trees"),
         }
 
 

@@ -88,6 +88,7 @@ class ReasonRow:
     life_p90: float
     contributions: list[dict[str, Any]]
     model_version: str
+    method: str
 
 
 @dataclass(frozen=True)

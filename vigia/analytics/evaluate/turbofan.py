@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vigia.analytics.evaluate import cmapss
 from vigia.analytics.prognosis import features
+from vigia.analytics.prognosis.calibration import phm08
 from vigia.analytics.prognosis.model import Forecast, Prognosis
 from vigia.analytics.prognosis.train import History, TrainingOptions, train
 
@@ -38,12 +39,17 @@ class Figures:
     """Figures on the test units, at their last cycle unless said. Lives in flight cycles; `d` is predicted less true."""
 
     rmse_capped: float
-    """of the expected life, true lives capped at `life_cap`"""
+    """of the cautious estimate, true lives capped at `life_cap`"""
     rmse_raw: float
     """true lives as they are"""
     score_capped: float
     """PHM08: sum of exp(-d/13)-1 for d < 0, exp(d/10)-1 else"""
     score_raw: float
+    rmse_of_the_mean: float
+    """rmse_capped of the expected life, which is not cautious"""
+    score_of_the_mean: float
+    caution: float
+    """flight cycles that the cautious estimate is below the expected life, chosen by the score on unseen training units"""
     coverage80: float
     """share of capped lives between p10 and p90, nominal 0.80"""
     coverage90: float
@@ -54,7 +60,7 @@ class Figures:
     brier_all_rows: float
     """over all rows of the test units"""
     out_of_fold_rmse: float
-    """of the median over all rows of training units that the predicting trees had not seen"""
+    """of the expected life over all rows of training units that the predicting trees had not seen"""
     train_s: float
     predict_rows_per_s: float
     """features known, without explanations"""
@@ -87,7 +93,7 @@ class Predicted:
     """True and predicted lives of the test units at their last cycle, by unit, from the chosen model."""
 
     true: NDArray[np.float64]
-    expected: NDArray[np.float64]
+    estimate: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
 
@@ -121,7 +127,7 @@ def evaluate(folder: Path, subset: str, horizon: float = 30.0) -> tuple[CmapssRe
         with_age=found["with_age"][0],
         without_age=found["without_age"][0],
     )
-    return result, Predicted(capped, at_last.expected, at_last.quantiles[0.05], at_last.quantiles[0.95])
+    return result, Predicted(capped, at_last.cautious, at_last.quantiles[0.05], at_last.quantiles[0.95])
 
 
 def _read(folder: Path, subset: str) -> _Data:
@@ -150,14 +156,18 @@ def _figures(data: _Data, horizon: float, *, with_age: bool) -> tuple[Figures, P
         everything.probability[last],
         {level: life[last] for level, life in everything.quantiles.items()},
         everything.expected[last],
+        everything.cautious[last],
         everything.health[last],
     )
     fails, capped = data.truth <= horizon, np.minimum(data.truth, model.life_cap)
     figures = Figures(
-        rmse_capped=_rmse(at_last.expected, capped),
-        rmse_raw=_rmse(at_last.expected, data.truth),
-        score_capped=phm08_score(at_last.expected, capped),
-        score_raw=phm08_score(at_last.expected, data.truth),
+        rmse_capped=_rmse(at_last.cautious, capped),
+        rmse_raw=_rmse(at_last.cautious, data.truth),
+        score_capped=phm08_score(at_last.cautious, capped),
+        score_raw=phm08_score(at_last.cautious, data.truth),
+        rmse_of_the_mean=_rmse(at_last.expected, capped),
+        score_of_the_mean=phm08_score(at_last.expected, capped),
+        caution=model.caution,
         coverage80=float(np.mean((at_last.p10 <= capped) & (capped <= at_last.p90))),
         coverage90=float(np.mean((at_last.quantiles[0.05] <= capped) & (capped <= at_last.quantiles[0.95]))),
         width90=float(np.mean(at_last.quantiles[0.95] - at_last.quantiles[0.05])),
@@ -172,8 +182,7 @@ def _figures(data: _Data, horizon: float, *, with_age: bool) -> tuple[Figures, P
 
 def phm08_score(predicted: NDArray[np.float64], true: NDArray[np.float64]) -> float:
     """The challenge's score, lower is better: predicting too long a life costs more than too short a one."""
-    late = predicted - true
-    return float(np.sum(np.where(late < 0, np.exp(-late / 13), np.exp(late / 10)) - 1))
+    return float(np.sum(phm08(predicted - true)))
 
 
 def _rmse(predicted: NDArray[np.float64], true: NDArray[np.float64]) -> float:

@@ -13,6 +13,7 @@ from sklearn.linear_model import Ridge
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from vigia.analytics.prognosis.features import PER_SENSOR
+from vigia.analytics.prognosis.forest import Forest
 
 SEED = 20260101
 _SETTINGS: Mapping[str, Any] = {
@@ -26,6 +27,22 @@ _SETTINGS: Mapping[str, Any] = {
 }
 
 
+_PATIENT: Mapping[str, Any] = {**_SETTINGS, "learning_rate": 0.03, "max_features": 0.2}
+_PATIENCE = 3  # so many times the trees, for the smaller steps
+ROWS_AT_ONCE = 4096
+_LEVEL = PER_SENSOR.index("level")
+
+
+def classifier(trees: int) -> HistGradientBoostingClassifier:
+    """Learns whether a machine fails within the horizon."""
+    return HistGradientBoostingClassifier(**_SETTINGS, max_iter=trees)
+
+
+def regressor(trees: int) -> HistGradientBoostingRegressor:
+    """Learns the mean remaining life: the single number with the smallest squared error."""
+    return HistGradientBoostingRegressor(**_PATIENT, max_iter=_PATIENCE * trees)
+
+
 @cache
 def _threads() -> ThreadpoolController:
     return ThreadpoolController()
@@ -35,10 +52,6 @@ def _one_thread() -> AbstractContextManager[object]:
     """Keep OpenMP to the calling thread: its threads wait for each other by spinning, which on a busy machine took ten times as long."""
     limited: AbstractContextManager[object] = _threads().limit(limits=1, user_api="openmp")
     return limited
-
-
-_PATIENT: Mapping[str, Any] = {**_SETTINGS, "learning_rate": 0.03, "max_features": 0.2}
-_PATIENCE = 3  # so many times the trees, for the smaller steps
 
 
 @dataclass(frozen=True)
@@ -68,65 +81,50 @@ class Fusion:
 
 @dataclass(frozen=True)
 class Boosters:
-    """One classifier (does it fail within the horizon?) and one regressor a quantile of the remaining life."""
+    """One forest for whether it fails within the horizon, and one for the mean remaining life."""
 
     fusion: Fusion
-    classifier: HistGradientBoostingClassifier
-    quantiles: Mapping[float, HistGradientBoostingRegressor]
-
-    def probability(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Uncalibrated failure probability of each row."""
-        with _one_thread():
-            return np.asarray(self.classifier.predict_proba(self.fusion(features))[:, 1])
-
-    def life(self, features: NDArray[np.float64], level: float) -> NDArray[np.float64]:
-        """The `level` quantile of the remaining life of each row, before conformal correction, in life units."""
-        with _one_thread():
-            return np.asarray(self.quantiles[level].predict(self.fusion(features)))
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Which quantiles of the remaining life, and how many trees each model has."""
-
-    levels: tuple[float, ...]
-    trees: int
-
-
-def fit(features: NDArray[np.float64], fails: NDArray[np.bool_], life: NDArray[np.float64], wanted: Wanted) -> Boosters:
-    """Train on rows of many machines.
-
-    features : float64[rows, features]
-    fails : bool[rows], does the machine fail within the horizon?
-    life : float64[rows], remaining life, capped, in life units
-    """
-    settings = {**_SETTINGS, "max_iter": wanted.trees}
-    fusion = Fusion.fit(features, life)
-    x = fusion(features)
-    with _one_thread():
-        return Boosters(
-            fusion,
-            HistGradientBoostingClassifier(**settings).fit(x, fails),
-            {level: HistGradientBoostingRegressor(loss="quantile", quantile=level, **settings).fit(x, life) for level in wanted.levels},
-        )
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """A regressor of the mean remaining life: the single number with the smallest squared error."""
-
-    fusion: Fusion
-    regressor: HistGradientBoostingRegressor
+    classifier: Forest
+    regressor: Forest
 
     @classmethod
-    def fit(cls, features: NDArray[np.float64], life: NDArray[np.float64], trees: int) -> Self:
-        """As `fit`; it learns by smaller steps, and has more trees for that."""
-        fusion = Fusion.fit(features, life)
-        regressor = HistGradientBoostingRegressor(**_PATIENT, max_iter=_PATIENCE * trees)
-        with _one_thread():
-            return cls(fusion, regressor.fit(fusion(features), life))
+    def fit(cls, features: NDArray[np.float64], fails: NDArray[np.bool_], life: NDArray[np.float64], trees: int) -> Self:
+        """Train on rows of many machines.
 
-    def life(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The mean remaining life of each row, in life units."""
+        features : float64[rows, features]
+        fails : bool[rows], does the machine fail within the horizon?
+        life : float64[rows], remaining life, capped, in life units
+        trees : of the classifier; the regressor learns by smaller steps, and has more for that
+        """
+        fusion = Fusion.fit(features, life)
+        x = fusion(features)
         with _one_thread():
-            return np.asarray(self.regressor.predict(self.fusion(features)))
+            return cls(fusion, Forest.of(classifier(trees).fit(x, fails)), Forest.of(regressor(trees).fit(x, life)))
+
+    def __call__(self, features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Uncalibrated failure probability and mean remaining life, in life units, of each row of features."""
+        odds, life = np.empty(len(features)), np.empty(len(features))
+        for first in range(0, len(features), ROWS_AT_ONCE):
+            some = slice(first, first + ROWS_AT_ONCE)
+            x = self.fusion(features[some])
+            odds[some], life[some] = self.classifier(x), self.regressor(x)
+        return 1 / (1 + np.exp(-odds)), life
+
+    def contributions(self, features: NDArray[np.float64], healthy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Life lost to each sensor.
+
+        What the fused channel accounts for is shared, in proportion, by the sensors that moved it that way.
+
+        features, healthy : float64[machines, features], now and with every sensor at its baseline
+        returns float64[machines, sensors], life units; a row adds up to the mean life of `healthy` less that of `features`
+        """
+        weights, sensors = self.fusion.weights, len(self.fusion.weights)
+        x, reference = self.fusion(features), self.fusion(healthy)
+        group = np.full(x.shape[1], sensors, dtype=np.int64)  # the fused channel; age, which does not change, may be there too
+        group[: len(PER_SENSOR) * sensors] = np.tile(np.arange(sensors), len(PER_SENSOR))
+        lost = -self.regressor.shapley(x, reference, group, sensors + 1)
+        level = slice(_LEVEL * sensors, (_LEVEL + 1) * sensors)
+        moved = weights * (healthy[:, level] - features[:, level])
+        alike = np.maximum(moved * np.sign(lost[:, -1:]), 0.0)
+        total = alike.sum(axis=1, keepdims=True)
+        return np.asarray(lost[:, :-1] + lost[:, -1:] * np.where(total > 0, alike / np.where(total > 0, total, 1.0), 1 / sensors))

@@ -1,10 +1,12 @@
 """Make the trees' numbers honest, on machines that the trees have not seen.
 
-Probabilities: logistic calibration (Platt) of the classifier's log-odds. Quantiles of remaining life: conformal correction with the
+Probabilities: logistic calibration (Platt) of the classifier's log-odds. Intervals of remaining life: conformal, with the
 machine as the unit of exchange, since the cycles of one machine are anything but independent (hierarchical conformal prediction,
-Lee, Barber and Willett 2023), separately for machines near their end, in the middle and far from it.
+Lee, Barber and Willett 2023). What the predicted mean missed is looked at one moment a machine, any moment as likely as another, among
+the machines of which about the same was predicted (localized conformal prediction, Guan 2023).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,6 +15,13 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 EDGE = 1e-6
+KNOTS = 26
+REACH = 2.0
+"""A knot looks at what was predicted up to so many knots away, the farther the less."""
+TAILS = 41
+"""So many nested intervals are tried, from one that leaves nothing out."""
+CAUTIONS = tuple(step / 4 for step in range(41))
+_ROUNDING = 1e-12
 
 
 def _log_odds(probability: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -42,48 +51,118 @@ class ProbabilityCalibration:
 class OutOfUnit:
     """Predictions of machines that the predicting trees had not seen, one a row."""
 
-    quantile: NDArray[np.float64]
-    median: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+    """mean remaining life"""
     life: NDArray[np.float64]
-    """what the life really was"""
+    """what it really was, at most the cap"""
     unit: NDArray[np.int64]
     """the machine"""
 
+    def snapshot_weights(self) -> NDArray[np.float64]:
+        """The probability of each row when one moment of each machine is looked at, any of its moments as likely as another."""
+        _, machine, cycles = np.unique(self.unit, return_inverse=True, return_counts=True)
+        return np.asarray(1 / (len(cycles) * cycles[machine]))
+
+
+def phm08(late: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The penalty of the PHM08 challenge for predicting `late` too long a life (float64[n], life units): late costs more than early."""
+    return np.asarray(np.where(late < 0, np.exp(-late / 13), np.exp(late / 10)) - 1)
+
+
+def caution(seen: OutOfUnit, cap: float) -> float:
+    """What to take off the predicted mean, in life units, for the least penalty at any moment of a machine's life."""
+    weight = seen.snapshot_weights()
+    return min(CAUTIONS, key=lambda off: float(phm08(np.clip(seen.predicted - off, 0.0, cap) - seen.life) @ weight))
+
 
 @dataclass(frozen=True)
-class QuantileCorrection:
-    """What is added to one predicted quantile, by the band in which the predicted median lies."""
+class LifeIntervals:
+    """The remaining life that goes with a predicted mean: its median, and the ends of intervals that hold it as often as they say."""
 
-    band_edges: NDArray[np.float64]
-    added: NDArray[np.float64]
-    """float64[bands], life units"""
+    knots: NDArray[np.float64]
+    """predicted means, from 0 to the cap; between two of them the ends are interpolated"""
+    ends: Mapping[float, NDArray[np.float64]]
+    """by level, float64[knots]: 0.1 and 0.9 are the ends of the interval that holds the life with 80 %, 0.5 is the median"""
 
     @classmethod
-    def fit(cls, level: float, seen: OutOfUnit, band_edges: NDArray[np.float64]) -> Self:
-        """Fit the quantile at `level`, in the bands of the median between `band_edges`."""
-        bands = np.searchsorted(band_edges, seen.median, side="right")
-        added = np.zeros(len(band_edges) + 1)
-        for band in range(len(added)):
-            inside = bands == band
-            if inside.any():
-                added[band] = _shift(level, (seen.life - seen.quantile)[inside], seen.unit[inside])
-        return cls(band_edges, added)
+    def fit(cls, levels: Sequence[float], seen: OutOfUnit, cap: float) -> Self:
+        """Fit the ends of all `levels`, each below 0.5 with that above it."""
+        knots = np.linspace(0.0, cap, KNOTS)
+        near = _Neighbours.of(knots, seen)
+        middle = [hood.quantiles(np.array([0.5]))[0] for hood in near]
+        ends = {0.5: np.clip(knots + middle, 0.0, cap)}
+        for level in (level for level in levels if level < 0.5):  # noqa: PLR2004
+            ends[level], ends[1 - level] = _interval(1 - 2 * level, knots, near, (seen, cap))
+        return cls(knots, {level: ends[min(ends, key=lambda one: abs(one - level))] for level in levels})
 
-    def __call__(self, quantile: NDArray[np.float64], median: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The corrected quantile of each row."""
-        return np.asarray(quantile + self.added[np.searchsorted(self.band_edges, median, side="right")])
+    def __call__(self, level: float, predicted: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The end at `level` for each predicted mean."""
+        return np.interp(predicted, self.knots, self.ends[level])
 
 
-def _shift(level: float, residual: NDArray[np.float64], unit: NDArray[np.int64]) -> float:
-    """What to add so that a new machine's life lies below the quantile with probability at most `level` (above 0.5: at least).
+@dataclass(frozen=True)
+class _Neighbours:
+    """The rows predicted near a knot, by what was missing in their prediction, smallest first."""
 
-    Every machine weighs the same, and one more machine of unknown residuals is counted on the unsafe side. The median is centred.
+    rows: NDArray[np.intp]
+    missing: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    """adds up to 1"""
+    below: NDArray[np.float64]
+    """weight of the row and of all before it"""
+    machines: float
+    """so many machines as would weigh the same"""
+
+    @classmethod
+    def of(cls, knots: NDArray[np.float64], seen: OutOfUnit) -> list[Self]:
+        step, snapshot = knots[1] - knots[0], seen.snapshot_weights()
+        predicted = np.clip(seen.predicted, knots[0], knots[-1])
+        found = []
+        for knot in knots:
+            closeness = np.maximum(1 - np.abs(predicted - knot) / (REACH * step), 0.0)
+            rows = np.flatnonzero(closeness)
+            if not len(rows):
+                rows, closeness = np.array([np.argmin(np.abs(predicted - knot))]), np.ones(len(predicted))
+            missing, weight = (seen.life - seen.predicted)[rows], (closeness * snapshot)[rows]
+            order = np.argsort(missing, kind="stable")
+            of_machine = np.bincount(seen.unit[rows], weight)
+            weight = weight / weight.sum()
+            machines = float(of_machine.sum() ** 2 / np.square(of_machine).sum())
+            found.append(cls(rows[order], missing[order], weight[order], np.cumsum(weight[order]), machines))
+        return found
+
+    def quantiles(self, levels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What was missing at these levels: below 0.5 the greatest with at most so much weight before it, else the least reaching it."""
+        low = np.searchsorted(self.below, levels + _ROUNDING, side="right")
+        high = np.searchsorted(self.below, levels - _ROUNDING, side="left")
+        at = np.minimum(np.where(levels < 0.5, low, high), len(self.missing) - 1)  # noqa: PLR2004
+        return np.asarray(self.missing[at])
+
+
+def _interval(
+    wanted: float, knots: NDArray[np.float64], near: Sequence[_Neighbours], of: tuple[OutOfUnit, float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Both ends, at each knot, of the narrowest of nested intervals that hold the life with `wanted` and one more, unknown machine.
+
+    They leave out the same share below and above, as far as there is any above: far from its end no life exceeds the cap, and what may be
+    missed lies below.
     """
-    _, machine, cycles = np.unique(unit, return_inverse=True, return_counts=True)
-    unknown = 0.0 if level == 0.5 else 1.0  # noqa: PLR2004 - the median has no unsafe side
-    weight = 1 / ((len(cycles) + unknown) * cycles[machine])
-    upwards = level >= 0.5  # noqa: PLR2004
-    order = np.argsort(residual if upwards else -residual, kind="stable")
-    reached = np.cumsum(weight[order]) >= (level if upwards else 1 - level) - 1e-12
-    position = int(np.argmax(reached)) if reached.any() else len(order) - 1
-    return float(residual[order[position]])
+    seen, cap = of
+    tails = np.linspace(0.0, 1 - wanted, TAILS)
+    predicted = np.clip(seen.predicted, knots[0], knots[-1])
+    low = np.array([hood.quantiles(tails) for hood in near]) + knots[:, None]
+    high = np.array([hood.quantiles(1 - tails) for hood in near]) + knots[:, None]
+    low, high = np.clip(low, 0.0, cap), np.clip(high, 0.0, cap)
+    missed = np.array(
+        [
+            (seen.life < np.interp(predicted, knots, low[:, tail])) | (seen.life > np.interp(predicted, knots, high[:, tail]))
+            for tail in range(TAILS)
+        ]
+    )
+    chosen = np.zeros(len(knots), dtype=np.int64)
+    for at, hood in enumerate(near):
+        leeway = 1 - min(wanted * (hood.machines + 1) / hood.machines, 1.0)
+        enough = np.flatnonzero(missed[:, hood.rows] @ hood.weight <= leeway + _ROUNDING)
+        chosen[at] = enough[-1] if len(enough) else 0
+    every = np.arange(len(knots))
+    return low[every, chosen], high[every, chosen]

@@ -36,6 +36,13 @@ class Decision:
         return asdict(self)
 
 
+_GRID = tuple(
+    Decision(round(float(level), 2), consecutive, round(CLEAR_SHARE * float(level), 3))
+    for level in np.arange(LEAST_PROBABILITY, 0.91, 0.05)
+    for consecutive in (2, 3, 4, 5)
+)
+
+
 @dataclass(frozen=True)
 class Timing:
     """When orders would have been raised: true remaining life at the order, one a machine; NaN: none was raised."""
@@ -81,6 +88,24 @@ def timing(probabilities: Sequence[NDArray[np.float64]], remaining: Sequence[NDA
     return Timing(np.array(at_order))
 
 
+@dataclass(frozen=True)
+class Costs:
+    """What it costs, in one currency, when a machine fails, when somebody goes, and when a machine is replaced before its time."""
+
+    failure: float = 60_000.0
+    visit: float = 8_000.0
+    life_unit: float = 60.0
+    """of life that is thrown away"""
+    lead: float = MISSED_BELOW
+    """life used between the order and the visit: with less left, the machine fails first"""
+
+    def of(self, at_order: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The cost of each machine by its life left at the order (float64[machines]; NaN: no order)."""
+        in_time = at_order >= self.lead
+        lost = self.life_unit * np.where(in_time, at_order - self.lead, 0.0)
+        return np.where(in_time, self.visit + lost, self.failure + np.where(np.isnan(at_order), 0.0, self.visit))
+
+
 def choose(probabilities: Sequence[NDArray[np.float64]], remaining: Sequence[NDArray[np.float64]]) -> Decision:
     """The rule with the fewest missed and early orders on these machines, then the median nearest to WANTED and the least spread."""
 
@@ -92,9 +117,9 @@ def choose(probabilities: Sequence[NDArray[np.float64]], remaining: Sequence[NDA
         low, median, high = np.quantile(raised, (0.05, 0.5, 0.95))
         return float(MISSED_COST * when.missed + EARLY_COST * when.early + abs(median - WANTED) + (high - low) / 4)
 
-    grid = [
-        Decision(round(float(level), 2), consecutive, round(CLEAR_SHARE * float(level), 3))
-        for level in np.arange(LEAST_PROBABILITY, 0.91, 0.05)
-        for consecutive in (2, 3, 4, 5)
-    ]
-    return min(grid, key=cost)
+    return min(_GRID, key=cost)
+
+
+def choose_by_cost(probabilities: Sequence[NDArray[np.float64]], remaining: Sequence[NDArray[np.float64]], costs: Costs) -> Decision:
+    """The rule that would have cost least for these machines."""
+    return min(_GRID, key=lambda decision: float(costs.of(timing(probabilities, remaining, decision).remaining).mean()))

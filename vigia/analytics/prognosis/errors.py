@@ -12,4 +12,4 @@ class ModelFileError(PrognosisError):
 
 
 class TrainingDataError(PrognosisError):
-    """The training histories cannot be learned from; at least 5 machines that failed are needed."""
+    """The training histories cannot be learned from; at least 2 machines that failed are needed."""

@@ -10,12 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vigia.analytics.kernels.features import State, advance
 from vigia.analytics.prognosis.conditions import Conditions
 
-BASELINE_CYCLES = 25
-"""A machine's first cycles are its own healthy baseline."""
-QUICK, FAST, SLOW, SLOWEST = 0.3, 0.12, 0.05, 0.02
-"""Weights of the newest reading in the exponential averages (about 3, 8, 20 and 50 cycles)."""
 WINDOW = 60
 SHORT_WINDOW = 20
 """Cycles over which the two slopes are fitted."""
@@ -61,43 +58,40 @@ def _slope_weights(window: int, span: int) -> NDArray[np.float64]:
     return weights
 
 
-@dataclass
-class _State:
-    """Arrays with one row a machine; z means in deviations of the training fleet in the same condition."""
-
-    seen: NDArray[np.int64]
-    last: NDArray[np.float64]
-    """last value of each setting and sensor, in its unit; NaN: none yet"""
-    baseline: NDArray[np.float64]
-    quick: NDArray[np.float64]
-    fast: NDArray[np.float64]
-    slow: NDArray[np.float64]
-    slowest: NDArray[np.float64]
-    recent: NDArray[np.float64]
-    """float64[window, machines, sensors], a ring"""
-    condition: NDArray[np.int64]
-
-
 @dataclass(frozen=True)
 class Observed:
-    """Features of some machine-cycles, one a row, and the same had every sensor still read its machine's own baseline."""
+    """Features of some machine-cycles, one a row, and what is needed to explain them later."""
 
     features: NDArray[np.float64]
-    healthy: NDArray[np.float64]
-    """float64[rows, features]; age stays as it is"""
-    value: NDArray[np.float64]
-    """float64[rows, used sensors]: smoothed reading, sensor unit"""
     baseline: NDArray[np.float64]
-    """float64[rows, used sensors]: the healthy reading in the same operating condition, sensor unit"""
+    """float64[rows, used sensors]: the machine's own healthy reading, in deviations of the training fleet"""
+    condition: NDArray[np.int64]
 
     @classmethod
     def joined(cls, parts: Sequence["Observed"]) -> "Observed":
         """The rows of all `parts`, which are not empty, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
 
     def take(self, rows: NDArray[np.intp] | list[int]) -> "Observed":
         """Some of the rows."""
-        return Observed(self.features[rows], self.healthy[rows], self.value[rows], self.baseline[rows])
+        return Observed(self.features[rows], self.baseline[rows], self.condition[rows])
+
+    def healthy(self) -> NDArray[np.float64]:
+        """float64[rows, features]: the features had every sensor still read its machine's own baseline; age stays as it is."""
+        sensors = self.baseline.shape[1]
+        found = np.zeros_like(self.features)
+        found[:, : len(LEVELS) * sensors] = np.tile(self.baseline, len(LEVELS))
+        found[:, len(PER_SENSOR) * sensors :] = self.features[:, len(PER_SENSOR) * sensors :]
+        return found
+
+    def readings(self, spec: FeatureSpec) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Smoothed reading and baseline (each float64[rows, used sensors]) in the sensor's unit and the same operating condition."""
+        sensors, varying = self.baseline.shape[1], spec.conditions.varying
+        mean = spec.conditions.mean[self.condition][:, varying]
+        deviation = spec.conditions.deviation[self.condition][:, varying]
+        return self.features[:, sensors : 2 * sensors] * deviation + mean, self.baseline * deviation + mean
 
 
 class FeatureBank:
@@ -106,102 +100,66 @@ class FeatureBank:
     def __init__(self, spec: FeatureSpec, capacity: int = 32) -> None:
         self.spec = spec
         self._varying = np.flatnonzero(spec.conditions.varying)
-        self._lags = np.arange(WINDOW)
         self._long = _slope_weights(WINDOW, WINDOW)
-        self._short = _slope_weights(WINDOW, SHORT_WINDOW)
+        self._short = np.ascontiguousarray(_slope_weights(WINDOW, SHORT_WINDOW)[:SHORT_WINDOW])
         self._free: list[int] = []
-        self._state = self._empty(0)
+        self._state, self._last, self._condition = self._empty(0)
         self._grow(capacity)
 
-    def _empty(self, rows: int) -> _State:
+    def _empty(self, rows: int) -> tuple[State, NDArray[np.float64], NDArray[np.int64]]:
+        """The state of new machines, the last value of each of their settings and sensors (NaN: none yet), their condition."""
         sensors = len(self._varying)
-        return _State(
-            seen=np.zeros(rows, np.int64),
-            last=np.full((rows, len(self.spec.settings) + len(self.spec.sensors)), np.nan),
-            baseline=np.zeros((rows, sensors)),
-            quick=np.zeros((rows, sensors)),
-            fast=np.zeros((rows, sensors)),
-            slow=np.zeros((rows, sensors)),
-            slowest=np.zeros((rows, sensors)),
-            recent=np.zeros((WINDOW, rows, sensors)),
-            condition=np.zeros(rows, np.int64),
-        )
+        averages = [np.zeros((rows, sensors)) for _ in range(5)]
+        state = State._make([np.zeros(rows, np.int64), *averages, np.zeros((rows, WINDOW, sensors))])
+        return state, np.full((rows, len(self.spec.settings) + len(self.spec.sensors)), np.nan), np.zeros(rows, np.int64)
 
     def _grow(self, more: int) -> None:
-        old, new, have = self._state, self._empty(more), len(self._state.seen)
-        self._state = _State(
-            *(
-                np.concatenate((getattr(old, name), getattr(new, name)), axis=1 if name == "recent" else 0)
-                for name in _State.__dataclass_fields__
-            )
-        )
+        have, (state, last, condition) = len(self._condition), self._empty(more)
+        self._state = State._make(np.concatenate(pair) for pair in zip(self._state, state, strict=True))
+        self._last, self._condition = np.concatenate((self._last, last)), np.concatenate((self._condition, condition))
         self._free.extend(range(have + more - 1, have - 1, -1))
 
     def add(self) -> int:
         """The row of a machine that has flown nothing yet."""
         if not self._free:
-            self._grow(max(len(self._state.seen), 1))
+            self._grow(max(len(self._condition), 1))
         return self._free.pop()
 
     def release(self, row: int) -> None:
         """Forget the machine of `row`; the row may be given to another."""
-        blank = self._empty(1)
-        for name in _State.__dataclass_fields__:
-            if name == "recent":
-                self._state.recent[:, row] = 0.0
-            else:
-                getattr(self._state, name)[row] = getattr(blank, name)[0]
+        for array in self._state:
+            array[row] = 0
+        self._last[row] = np.nan
+        self._condition[row] = 0
         self._free.append(row)
 
     def step(self, rows: NDArray[np.int64], values: NDArray[np.float64], ages: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         """Advance each machine of `rows` (no row twice) by one cycle and return its features.
 
         values : float64[len(rows), settings + sensors], in the spec's order and units; NaN: the last value is carried
-        ages : cycles flown, when the machine itself counts them; else the cycles seen here
+        ages : cycles flown, when the machine itself counts them; None or NaN: the cycles seen here count
         returns float64[len(rows), len(spec.names)]
         """
-        state, z = self._state, self._normalised(rows, values)
-        seen = state.seen[rows] + 1
-        state.seen[rows] = seen
-        count = seen[:, None]
-        settling = np.minimum(count, BASELINE_CYCLES)
-        state.baseline[rows] += np.where(count <= BASELINE_CYCLES, (z - state.baseline[rows]) / settling, 0.0)
-        for average, weight in ((state.quick, QUICK), (state.fast, FAST), (state.slow, SLOW), (state.slowest, SLOWEST)):
-            average[rows] += (z - average[rows]) * np.maximum(weight, 1 / count)
-        state.recent[seen % WINDOW, rows] = z
-        slope, slope_short = self._slopes(rows, seen)
-        baseline, quick, fast, slow = state.baseline[rows], state.quick[rows], state.fast[rows], state.slow[rows]
-        columns = [quick, fast, slow, fast - baseline, slow - baseline, quick - slow, fast - state.slowest[rows], slope, slope_short]
+        reading, found = self._normalised(rows, values), np.empty((len(rows), len(self.spec.names)))
+        advance(self._state, rows, reading, self._long, self._short, found)
         if self.spec.with_age:
-            columns.append((seen.astype(np.float64) if ages is None else ages)[:, None])
-        return np.concatenate(columns, axis=1)
+            seen = self._state.seen[rows]
+            found[:, -1] = seen if ages is None else np.where(np.isnan(ages), seen, ages)
+        return found
 
-    def observe(self, rows: NDArray[np.int64], features: NDArray[np.float64]) -> "Observed":
+    def observe(self, rows: NDArray[np.int64], features: NDArray[np.float64]) -> Observed:
         """`features`, just returned for `rows`, with what is needed to explain them later."""
-        state, conditions, sensors = self._state, self.spec.conditions, len(self._varying)
-        healthy = np.zeros_like(features)
-        healthy[:, : len(LEVELS) * sensors] = np.tile(state.baseline[rows], len(LEVELS))
-        healthy[:, len(PER_SENSOR) * sensors :] = features[:, len(PER_SENSOR) * sensors :]
-        mean = conditions.mean[state.condition[rows]][:, self._varying]
-        deviation = conditions.deviation[state.condition[rows]][:, self._varying]
-        return Observed(features, healthy, state.fast[rows] * deviation + mean, state.baseline[rows] * deviation + mean)
+        return Observed(features, self._state.baseline[rows], self._condition[rows])
 
     def _normalised(self, rows: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
         """The varying sensors in deviations from the training fleet's mean in the same condition; never NaN."""
-        state, conditions, split = self._state, self.spec.conditions, len(self.spec.settings)
-        current = np.where(np.isfinite(values), values, state.last[rows])
-        state.last[rows] = current
+        conditions, split, varying = self.spec.conditions, len(self.spec.settings), self._varying
+        current = np.where(np.isfinite(values), values, self._last[rows])
+        self._last[rows] = current
         condition = conditions.of(current[:, :split])
-        state.condition[rows] = condition
-        z = (current[:, split:] - conditions.mean[condition]) / conditions.deviation[condition]
-        return np.nan_to_num(z[:, self._varying])
-
-    def _slopes(self, rows: NDArray[np.int64], seen: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Long and short slope of each sensor. Summed over the first axis, lag after lag: the same whoever else is in the batch."""
-        filled = np.minimum(seen, WINDOW)
-        readings = self._state.recent[(seen - self._lags[:, None]) % WINDOW, rows]
-        long, short = self._long[:, filled, None], self._short[:, filled, None]
-        return (long * readings).sum(axis=0), (short[:SHORT_WINDOW] * readings[:SHORT_WINDOW]).sum(axis=0)
+        self._condition[rows] = condition
+        mean, deviation = conditions.mean[:, varying], conditions.deviation[:, varying]
+        return np.nan_to_num((current[:, split + varying] - mean[condition]) / deviation[condition])
 
 
 def of_histories(

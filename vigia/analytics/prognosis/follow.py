@@ -43,18 +43,14 @@ class Follower:
     def __init__(self, model: Prognosis) -> None:
         self.model = model
         self._bank = model.bank()
-        self._seen: dict[int, int] = {}
 
     def begin(self) -> int:
         """Follow one more machine, new or back from repair; its row."""
-        row = self._bank.add()
-        self._seen[row] = 0
-        return row
+        return self._bank.add()
 
     def end(self, row: int) -> None:
         """Stop following it; the row may be given to another."""
         self._bank.release(row)
-        del self._seen[row]
 
     def advance(self, waves: Sequence[Sequence[Cycle]]) -> list[Outcome | None]:
         """Take in wave after wave, each at most one cycle a machine; the outcomes in the same order, None where none was wanted.
@@ -67,23 +63,16 @@ class Follower:
         wanted = [index for index, cycle in enumerate(cycles) if cycle.wanted]
         if not wanted:
             return found
-        asked = Observed.joined(seen).take(wanted)
+        every = Observed.joined(seen)
+        asked = every if len(wanted) == len(cycles) else every.take(wanted)
         forecast = self.model.forecast(asked.features)
+        numbers = (forecast.probability, forecast.p10, forecast.p50, forecast.p90, forecast.health)
         reasons = self.model.reasons(asked, forecast)
-        for position, index in enumerate(wanted):
-            found[index] = Outcome(
-                float(forecast.probability[position]),
-                float(forecast.p10[position]),
-                float(forecast.p50[position]),
-                float(forecast.p90[position]),
-                float(forecast.health[position]),
-                reasons[position],
-            )
+        for index, *said in zip(wanted, *(each.tolist() for each in numbers), reasons, strict=True):
+            found[index] = Outcome(*said)
         return found
 
     def _step(self, wave: Sequence[Cycle]) -> Observed:
         rows = np.array([cycle.row for cycle in wave], dtype=np.int64)
-        for cycle in wave:
-            self._seen[cycle.row] += 1
-        ages = np.array([self._seen[cycle.row] if np.isnan(cycle.age) else cycle.age for cycle in wave], dtype=np.float64)
+        ages = np.array([cycle.age for cycle in wave], dtype=np.float64)
         return self._bank.observe(rows, self._bank.step(rows, np.array([cycle.values for cycle in wave]), ages))

@@ -3,26 +3,46 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import joblib
 import numpy as np
 from numpy.typing import NDArray
 
 from vigia.analytics.prognosis import explain
-from vigia.analytics.prognosis.boosting import Boosters, Expectation
-from vigia.analytics.prognosis.calibration import ProbabilityCalibration, QuantileCorrection
+from vigia.analytics.prognosis.calibration import LifeIntervals, ProbabilityCalibration
 from vigia.analytics.prognosis.decision import Decision
 from vigia.analytics.prognosis.errors import ModelFileError
 from vigia.analytics.prognosis.explain import Contribution
-from vigia.analytics.prognosis.features import PER_SENSOR, FeatureBank, FeatureSpec, Observed
+from vigia.analytics.prognosis.features import FeatureBank, FeatureSpec, Observed
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the stored classes change: an older file is refused with a sentence instead of failing inside."""
 REPORTED = 5
 EXPLAIN_PROBABILITY = 0.05
 EXPLAIN_HEALTH = 90.0
+
+
+class Method(StrEnum):
+    """What a model rests on: enough failures for trees, or, with few of them, how far machines have worn, or only how old they become."""
+
+    TREES = "trees"
+    WEAR = "wear"
+    SURVIVAL = "survival"
+
+
+class Judge(Protocol):
+    """What was learned: `Boosters`, `Wear` or `Survival`."""
+
+    def __call__(self, features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Failure probability, not calibrated, and mean remaining life of each row of features."""
+        ...
+
+    def contributions(self, features: NDArray[np.float64], healthy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Life lost to each sensor (float64[machines, sensors]), none where only age counts (float64[machines, 0])."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -33,12 +53,14 @@ class Forecast:
     quantiles: Mapping[float, NDArray[np.float64]]
     expected: NDArray[np.float64]
     """mean remaining life, capped"""
+    cautious: NDArray[np.float64]
+    """as much less as is best when too long a life costs more than too short a one (PHM08)"""
     health: NDArray[np.float64]
     """0-100, of this cycle alone; `lowest_health` makes it monotone"""
 
     @property
     def p10(self) -> NDArray[np.float64]:
-        """Remaining life that is exceeded with 90 % probability."""
+        """Lower end of the interval that holds the remaining life with 80 % probability."""
         return self.quantiles[0.1]
 
     @property
@@ -48,7 +70,7 @@ class Forecast:
 
     @property
     def p90(self) -> NDArray[np.float64]:
-        """Remaining life that is exceeded with 10 % probability."""
+        """Upper end of that interval; the cap where the machine is far from its end."""
         return self.quantiles[0.9]
 
 
@@ -58,10 +80,12 @@ class Prognosis:
 
     failure_mode: str
     spec: FeatureSpec
-    boosters: Boosters
-    expectation: Expectation
+    method: Method
+    judge: Judge
     calibration: ProbabilityCalibration
-    corrections: Mapping[float, QuantileCorrection]
+    intervals: LifeIntervals
+    caution: float
+    """what the cautious estimate is below the mean, in life units"""
     horizon: float
     life_cap: float
     healthy_life: float
@@ -76,26 +100,22 @@ class Prognosis:
 
     def forecast(self, features: NDArray[np.float64]) -> Forecast:
         """Predict from features (float64[machines, features], as `FeatureBank.step` returns them)."""
-        raw = {level: self.boosters.life(features, level) for level in self.corrections}
-        corrected = np.array([self.corrections[level](raw[level], raw[0.5]) for level in sorted(raw)])
-        ordered = np.clip(np.sort(corrected, axis=0), 0.0, self.life_cap)
-        quantiles = dict(zip(sorted(raw), ordered, strict=True))
+        raw, life = self.judge(features)
+        quantiles = {level: self.intervals(level, life) for level in self.intervals.ends}
         health = 100.0 * np.clip(quantiles[0.5] / self.healthy_life, 0.0, 1.0)
-        expected = np.clip(self.expectation.life(features), 0.0, self.life_cap)
-        return Forecast(self.calibration(self.boosters.probability(features)), quantiles, expected, health)
+        expected, cautious = np.clip(life, 0.0, self.life_cap), np.clip(life - self.caution, 0.0, self.life_cap)
+        return Forecast(self.calibration(raw), quantiles, expected, cautious, health)
 
     def reasons(self, seen: Observed, forecast: Forecast) -> list[list[Contribution]]:
         """Why, for each row: its largest contributions, or none where nothing points to a failure."""
         found: list[list[Contribution]] = [[] for _ in seen.features]
         chosen = np.flatnonzero((forecast.probability > EXPLAIN_PROBABILITY) | (forecast.health < EXPLAIN_HEALTH))
-        if not len(chosen):
+        if not len(chosen) or self.method is Method.SURVIVAL:
             return found
-        some, sensors = seen.take(chosen), len(self.spec.used)
-        groups = np.full(seen.features.shape[1], -1)
-        groups[: len(PER_SENSOR) * sensors] = np.tile(np.arange(sensors), len(PER_SENSOR))
-        lost = explain.contributions(lambda x: self.boosters.life(x, 0.5), some.features, some.healthy, groups)
-        for position, row in enumerate(chosen):
-            found[row] = explain.largest(self.spec.used, lost[position], some.value[position], some.baseline[position], REPORTED)
+        some = seen.take(chosen)
+        lost = self.judge.contributions(some.features, some.healthy())
+        for row, reasons in zip(chosen.tolist(), explain.largest(self.spec.used, lost, *some.readings(self.spec), REPORTED), strict=True):
+            found[row] = reasons
         return found
 
 

@@ -1,6 +1,6 @@
 """Train a failure model from machines that ran to failure.
 
-Everything that is tuned on data (calibration, conformal correction, the decision's numbers, the reported figures) rests on
+Everything that is tuned on data (calibration, conformal intervals, the decision's numbers, the reported figures) rests on
 predictions of machines that the predicting trees had not seen: folds split by machine, never by row.
 """
 
@@ -8,25 +8,31 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vigia.analytics.prognosis import boosting, decision, features
-from vigia.analytics.prognosis.calibration import OutOfUnit, ProbabilityCalibration, QuantileCorrection
+from vigia.analytics.prognosis import decision, features
+from vigia.analytics.prognosis.boosting import Boosters
+from vigia.analytics.prognosis.calibration import LifeIntervals, OutOfUnit, ProbabilityCalibration, caution
 from vigia.analytics.prognosis.conditions import Conditions
 from vigia.analytics.prognosis.errors import TrainingDataError
 from vigia.analytics.prognosis.features import FeatureSpec
-from vigia.analytics.prognosis.model import Forecast, Prognosis
+from vigia.analytics.prognosis.model import Forecast, Judge, Method, Prognosis
+from vigia.analytics.prognosis.survival import Survival, Weibull
+from vigia.analytics.prognosis.wear import Wear
 
+FEW = 10
+"""With fewer failures, what is learned is how far machines wear, or only how old they become, whichever foretells the others better."""
+LEAST = 2
+FURTHEST = 1.25
+"""In caps: the moments of a machine's life that intervals are fitted on. Further away every life is alike, and easily held."""
 FOLDS = 5
 FOLD_SEED = 0
 HEALTHY_QUANTILE = 0.1
 """So many of the machines that are far from their end have less than full health."""
-BANDS = (0.32, 0.72)
-"""Shares of the cap between which the median tells a machine near its end, in the middle, and far from it."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +59,12 @@ class TrainingOptions:
     life_cap: float = 125.0
     """Remaining life is learned up to here: far from its end a machine shows no wear to tell by."""
     levels: tuple[float, ...] = (0.1, 0.5, 0.9)
-    """Quantiles of remaining life; 0.1, 0.5 and 0.9 must be among them."""
+    """Of the remaining life: the median and the ends of intervals, each lower end with its upper; 0.1, 0.5 and 0.9 must be among them."""
     with_age: bool = False
     """Let the model see how many cycles were flown. On FD001's units 1-80, out of fold, it lowers the error of the median from 10.4 to 9.7
     cycles and the Brier score from 0.014 to 0.012, but catches the same 80 of 80: the engines all started new, which a fleet does not."""
     trees: int = 100
-    """Of each of the boosted models."""
+    """Of the boosted classifier."""
 
 
 @dataclass(frozen=True)
@@ -97,79 +103,111 @@ def _features(spec: FeatureSpec, histories: Sequence[History]) -> NDArray[np.flo
 
 
 def folds(machines: int) -> NDArray[np.int64]:
-    """int64[machines]: the fold in which each machine is predicted; the same for the same number of machines."""
-    return np.asarray(np.random.default_rng(FOLD_SEED).permutation(machines) % FOLDS, dtype=np.int64)
+    """int64[machines]: the fold in which each machine is predicted; the same for the same number of machines. Few have one each."""
+    count = machines if machines < FEW else FOLDS
+    return np.asarray(np.random.default_rng(FOLD_SEED).permutation(machines) % count, dtype=np.int64)
 
 
 @dataclass(frozen=True)
 class _Unseen:
-    """Raw predictions of each row by trees trained on the machines of the other folds."""
+    """Raw predictions of each row by a judge trained on the machines of the other folds."""
 
     probability: NDArray[np.float64]
-    quantiles: dict[float, NDArray[np.float64]]
+    life: NDArray[np.float64]
 
 
-def _fit(histories: Sequence[History], options: TrainingOptions) -> tuple[FeatureSpec, boosting.Boosters]:
+def _fit(method: Method, histories: Sequence[History], options: TrainingOptions) -> tuple[FeatureSpec, Judge]:
     rows, spec = _rows(histories, options), _spec(histories, options)
-    return spec, boosting.fit(_features(spec, histories), rows.fails, rows.capped, boosting.Wanted(options.levels, options.trees))
+    if method is Method.SURVIVAL:
+        lives = np.array([history.ages[-1] for history in histories])
+        return spec, Survival(Weibull.fit(lives, np.ones(len(lives), dtype=bool)), options.horizon, options.life_cap)
+    x = _features(spec, histories)
+    if method is Method.WEAR:
+        return spec, Wear.fit(x, rows.capped, len(spec.used), options.horizon)
+    return spec, Boosters.fit(x, rows.fails, rows.capped, options.trees)
 
 
-def _expectation(histories: Sequence[History], options: TrainingOptions) -> boosting.Expectation:
-    return boosting.Expectation.fit(_features(_spec(histories, options), histories), _rows(histories, options).capped, options.trees)
-
-
-def _out_of_fold(histories: Sequence[History], options: TrainingOptions, workers: Executor) -> _Unseen:
+def _out_of_fold(method: Method, histories: Sequence[History], options: TrainingOptions, workers: Executor) -> _Unseen:
     """Train once a fold, in parallel, and predict the machines left out."""
     fold_of = folds(len(histories))
 
-    def without(fold: int) -> tuple[FeatureSpec, boosting.Boosters]:
-        return _fit([history for history, its_fold in zip(histories, fold_of, strict=True) if its_fold != fold], options)
+    def without(fold: int) -> tuple[FeatureSpec, Judge]:
+        return _fit(method, [history for history, its_fold in zip(histories, fold_of, strict=True) if its_fold != fold], options)
 
     unit = _rows(histories, options).unit
-    found = _Unseen(np.zeros(len(unit)), {level: np.zeros(len(unit)) for level in options.levels})
-    for fold, (spec, trees) in enumerate(workers.map(without, range(FOLDS))):
+    found = _Unseen(np.zeros(len(unit)), np.zeros(len(unit)))
+    for fold, (spec, judge) in enumerate(workers.map(without, range(int(fold_of.max()) + 1))):
         asked = fold_of[unit] == fold
         x = _features(spec, [history for history, its_fold in zip(histories, fold_of, strict=True) if its_fold == fold])
-        found.probability[asked] = trees.probability(x)
-        for level in options.levels:
-            found.quantiles[level][asked] = trees.life(x, level)
+        found.probability[asked], found.life[asked] = judge(x)
     return found
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """A method, what it learned from all machines, and how it judged those it had not seen."""
+
+    method: Method
+    spec: FeatureSpec
+    judge: Judge
+    judged: "_Judged"
+    figures: dict[str, float]
+
+
+def _learn(method: Method, histories: Sequence[History], options: TrainingOptions, workers: Executor) -> _Learned:
+    whole = workers.submit(_fit, method, histories, options)
+    unseen = _out_of_fold(method, histories, options, workers)
+    spec, judge = whole.result()
+    rows = _rows(histories, options)
+    judged = _judge(rows, unseen, options)
+    return _Learned(method, spec, judge, judged, figures(judged.forecast, rows.remaining, options.horizon, options.life_cap))
+
+
+def _best(histories: Sequence[History], options: TrainingOptions) -> tuple[_Learned, TrainingOptions]:
+    """What is learned by the method that judges unseen machines best, and the options it took. Raises TrainingDataError."""
+    if len(histories) < LEAST:
+        raise TrainingDataError
+    methods: tuple[Method, ...] = (Method.TREES,)
+    if len(histories) < FEW:
+        methods, options = (Method.WEAR, Method.SURVIVAL), replace(options, with_age=True)
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        learned = [_learn(method, histories, options, workers) for method in methods]
+    return min(learned, key=lambda one: one.figures["brier"]), options
+
+
+def unseen(histories: Sequence[History], options: TrainingOptions) -> tuple[Method, Forecast]:
+    """Each machine's forecast, cycle by cycle, by a model trained without it, and that model's method. Raises TrainingDataError."""
+    learned, _ = _best(histories, options)
+    return learned.method, learned.judged.forecast
 
 
 def train(histories: Sequence[History], options: TrainingOptions) -> Prognosis:
     """A model of `histories`, all of machines that failed at the end. Deterministic; uses all cores. Raises TrainingDataError."""
-    if len(histories) < FOLDS:
-        raise TrainingDataError
     started = time.perf_counter()
-    with ThreadPoolExecutor(os.cpu_count()) as workers:
-        whole, mean = workers.submit(_fit, histories, options), workers.submit(_expectation, histories, options)
-        unseen = _out_of_fold(histories, options, workers)
-        (spec, trees), expectation = whole.result(), mean.result()
-    rows = _rows(histories, options)
-    judged = _judge(rows, unseen, options)
+    learned, options = _best(histories, options)
+    rows, judged = _rows(histories, options), learned.judged
     ends = np.cumsum([len(history.remaining) for history in histories])[:-1]
     probabilities, remaining = np.split(judged.forecast.probability, ends), np.split(rows.remaining, ends)
     chosen = decision.choose(probabilities, remaining)
     metrics: dict[str, Any] = {
+        "method": learned.method.value,
         "machines": len(histories),
         "rows": len(rows.unit),
         "horizon": options.horizon,
         "life_cap": options.life_cap,
         "with_age": options.with_age,
         "decision": chosen.as_dict(),
-        "out_of_fold": {
-            **figures(judged.forecast, rows.remaining, options.horizon, options.life_cap),
-            "orders": decision.timing(probabilities, remaining, chosen).summary(),
-        },
+        "out_of_fold": {**learned.figures, "orders": decision.timing(probabilities, remaining, chosen).summary()},
         "train_s": round(time.perf_counter() - started, 1),
     }
     return Prognosis(
         failure_mode=options.failure_mode,
-        spec=spec,
-        boosters=trees,
-        expectation=expectation,
+        spec=learned.spec,
+        method=learned.method,
+        judge=learned.judge,
         calibration=judged.calibration,
-        corrections=judged.corrections,
+        intervals=judged.intervals,
+        caution=judged.caution,
         horizon=options.horizon,
         life_cap=options.life_cap,
         healthy_life=judged.healthy_life,
@@ -183,38 +221,35 @@ class _Judged:
     """What the unseen machines teach, and the forecast they would have had."""
 
     calibration: ProbabilityCalibration
-    corrections: dict[float, QuantileCorrection]
+    intervals: LifeIntervals
+    caution: float
     healthy_life: float
     forecast: Forecast
 
 
 def _judge(rows: _Rows, unseen: _Unseen, options: TrainingOptions) -> _Judged:
     calibration = ProbabilityCalibration.fit(unseen.probability, rows.fails)
-    edges = np.array(BANDS) * options.life_cap
-    raw_median = unseen.quantiles[0.5]
-    corrections = {
-        level: QuantileCorrection.fit(level, OutOfUnit(raw, raw_median, rows.capped, rows.unit), edges)
-        for level, raw in unseen.quantiles.items()
-    }
-    corrected = [corrections[level](unseen.quantiles[level], raw_median) for level in sorted(corrections)]
-    ordered = np.clip(np.sort(corrected, axis=0), 0.0, options.life_cap)
-    quantiles = dict(zip(sorted(corrections), ordered, strict=True))
+    counted = rows.remaining <= FURTHEST * options.life_cap
+    seen = OutOfUnit(unseen.life[counted], rows.capped[counted], rows.unit[counted])
+    intervals, off = LifeIntervals.fit(options.levels, seen, options.life_cap), caution(seen, options.life_cap)
+    quantiles = {level: intervals(level, unseen.life) for level in options.levels}
     far = rows.remaining >= options.life_cap
     healthy_life = float(np.quantile(quantiles[0.5][far], HEALTHY_QUANTILE)) if far.any() else options.life_cap
+    expected, cautious = (np.clip(unseen.life - less, 0.0, options.life_cap) for less in (0.0, off))
     return _Judged(
-        calibration, corrections, healthy_life, Forecast(calibration(unseen.probability), quantiles, quantiles[0.5], np.zeros(0))
+        calibration, intervals, off, healthy_life, Forecast(calibration(unseen.probability), quantiles, expected, cautious, np.zeros(0))
     )
 
 
 def figures(forecast: Forecast, remaining: NDArray[np.float64], horizon: float, cap: float) -> dict[str, float]:
-    """How good a forecast was: error of the median, coverage of p10-p90, Brier score and calibration error, over all rows."""
+    """How good a forecast was: error of the expected life, coverage of p10-p90, Brier score and calibration error, over all rows."""
     life, fails = np.minimum(remaining, cap), remaining <= horizon
     band = np.minimum((forecast.probability * 10).astype(int), 9)
     gaps = [
         abs(float(forecast.probability[band == b].mean() - fails[band == b].mean())) * float(np.mean(band == b)) for b in np.unique(band)
     ]
     found = {
-        "rmse_capped": float(np.sqrt(np.mean(np.square(forecast.p50 - life)))),
+        "rmse_capped": float(np.sqrt(np.mean(np.square(forecast.expected - life)))),
         "coverage80": float(np.mean((forecast.p10 <= life) & (life <= forecast.p90))),
         "width80": float(np.mean(forecast.p90 - forecast.p10)),
         "brier": float(np.mean(np.square(forecast.probability - fails))),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import Field
@@ -28,9 +28,9 @@ class PredictionRow(RowModel):
     at: datetime = Field(description="Source time of the newest reading used.")
     horizon: float = Field(description="In life_unit.", examples=[30])
     probability: float = Field(description="Of a failure within the horizon, 0 to 1.", examples=[0.83])
-    life_p10: float = Field(description="Remaining life exceeded with 90 %, in life_unit.", examples=[14])
+    life_p10: float = Field(description="Lower end of the interval that holds the remaining life with 80 %, in life_unit.", examples=[14])
     life_p50: float = Field(description="Median remaining life, in life_unit.", examples=[22])
-    life_p90: float = Field(description="Remaining life exceeded with 10 %, in life_unit.", examples=[35])
+    life_p90: float = Field(description="Upper end of that interval, in life_unit.", examples=[35])
     life_unit: str = Field(description="UCUM.", examples=["{cycle}"])
     health: float = Field(description="0 (failed) to 100 (as new).", examples=[41.5])
     contributions: list[dict[str, Any]] = Field(
@@ -38,6 +38,9 @@ class PredictionRow(RowModel):
         examples=[[{"point": "Ps30", "share": 0.31, "value": 48.1, "healthy": 47.3, "unit": "[psi]"}]],
     )
     model_version: str = Field(examples=["cmapss-fd001-hpc_degradation-1"])
+    method: Literal["trees", "wear", "survival"] = Field(
+        description="What it rests on: trees; with fewer than 10 known failures wear (how far the machine has worn) or survival (its age)."
+    )
 
 
 @dataclass(frozen=True)

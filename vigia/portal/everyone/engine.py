@@ -30,6 +30,7 @@ _TABLE_ROWS = 48
 class EnginePage:
     """An engine in its role.
 
+    basis : how the newest prediction was made, empty when as usual
     shares : what the newest prediction rests on, empty before the first
     life, chance : charts over the time since installation; None before the second prediction
     ends : when the engine is expected to fail (earliest, likely, latest); None without a prediction
@@ -43,6 +44,7 @@ class EnginePage:
     predicted_at: datetime | None
     model_version: str
     mode: str
+    basis: str
     shares: tuple[Share, ...]
     life: BandChart | None
     chance: LineChart | None
@@ -146,6 +148,7 @@ async def _page(tx: Transaction, role_id: int, language: Language, now: datetime
         predicted_at=row.predicted_at,
         model_version=reason.model_version if reason else "",
         mode=words.word(language, words.FAILURE_MODES, reason.failure_mode) if reason else "",
+        basis=words.word(language, words.METHODS, reason.method) if reason and reason.method in words.METHODS else "",
         shares=known[:6],
         life=band_chart([BandPoint(one.at, one.life_p10, one.life_p50, one.life_p90) for one in life], ends[2] if ends else now, ends),
         chance=line_chart(thinned([one.probability for one in life], 200), frame=Frame(0.0, 1.0, _elapsed(life, ends))),

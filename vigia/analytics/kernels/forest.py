@@ -1,0 +1,117 @@
+"""Trees in flat arrays: the sum of their leaves for a row, and what each group of features adds between a reference and a row.
+
+Shapley values of a tree against one reference (interventional: Lundberg et al., From local explanations to global understanding with
+explainable AI for trees, Nature Machine Intelligence 2, 2020): a leaf counts for those orders in which the groups that lead to it from the
+row came before it, and those that lead to it from the reference did not.
+"""
+
+from math import factorial
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+ROWS_AT_ONCE = 64  # of which each tree is asked while it is in the cache
+OF_ROW, OF_REFERENCE = 1, 2
+
+
+class Trees(NamedTuple):
+    """Nodes of all trees. A row goes to `left` where its `feature` is at most `threshold`, to `right` otherwise; no feature is NaN."""
+
+    feature: NDArray[np.int32]
+    """-1: a leaf"""
+    threshold: NDArray[np.float64]
+    left: NDArray[np.int32]
+    right: NDArray[np.int32]
+    value: NDArray[np.float64]
+    """of a leaf"""
+    root: NDArray[np.int32]
+    """int32[trees]"""
+
+
+@njit(cache=True, nogil=True)
+def add_leaves(trees: Trees, rows: NDArray[np.float64], total: NDArray[np.float64]) -> None:
+    """Add each tree's leaf for each of `rows` (float64[n, features]) to `total` (float64[n]), tree after tree."""
+    for first in range(0, len(rows), ROWS_AT_ONCE):
+        last = min(first + ROWS_AT_ONCE, len(rows))
+        for root in trees.root:
+            for i in range(first, last):
+                node = root
+                while trees.feature[node] >= 0:
+                    node = trees.left[node] if rows[i, trees.feature[node]] <= trees.threshold[node] else trees.right[node]
+                total[i] += trees.value[node]
+
+
+def order_shares(depth: int) -> NDArray[np.float64]:
+    """float64[depth + 1, depth + 1]: of the orders of a + b groups, the share in which a given one of the a is their last, before all b."""
+    shares = np.zeros((depth + 1, depth + 1))
+    for a in range(1, depth + 1):
+        for b in range(depth + 1 - a):
+            shares[a, b] = factorial(a - 1) * factorial(b) / factorial(a + b)
+    return shares
+
+
+@njit(cache=True, nogil=True)
+def add_shapley(  # noqa: C901, PLR0912, PLR0913, PLR0917 - one walk over plain arrays
+    trees: Trees,
+    rows: NDArray[np.float64],
+    reference: NDArray[np.float64],
+    group: NDArray[np.int64],
+    shares: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None:
+    """Add to `out` what each group makes of the difference between the trees' sum for a row and for its reference.
+
+    rows, reference : float64[n, features]
+    group : int64[features], the group of each; features of one group change together
+    shares : `order_shares` of the deepest tree
+    out : float64[n, groups]; what is added to a row adds up to that difference
+    """
+    depth = len(shares)
+    side = np.zeros(out.shape[1], np.int64)
+    path = np.zeros(depth, np.int64)
+    waiting_node, waiting_length, waiting_group = np.zeros(depth, np.int64), np.zeros(depth, np.int64), np.zeros(depth, np.int64)
+    for first in range(0, len(rows), ROWS_AT_ONCE):
+        last = min(first + ROWS_AT_ONCE, len(rows))
+        for root in trees.root:
+            for i in range(first, last):
+                node, length, waiting = np.int64(root), 0, 0
+                while True:
+                    while trees.feature[node] >= 0:
+                        feature, threshold = trees.feature[node], trees.threshold[node]
+                        of_row = trees.left[node] if rows[i, feature] <= threshold else trees.right[node]
+                        of_reference = trees.left[node] if reference[i, feature] <= threshold else trees.right[node]
+                        its = group[feature]
+                        if of_row == of_reference or side[its] == OF_ROW:
+                            node = np.int64(of_row)
+                        elif side[its] == OF_REFERENCE:
+                            node = np.int64(of_reference)
+                        else:
+                            waiting_node[waiting], waiting_length[waiting], waiting_group[waiting] = of_reference, length, its
+                            waiting += 1
+                            side[its] = OF_ROW
+                            path[length] = its
+                            length += 1
+                            node = np.int64(of_row)
+                    ours = 0
+                    for j in range(length):
+                        ours += side[path[j]] == OF_ROW
+                    theirs = length - ours
+                    for j in range(length):
+                        if side[path[j]] == OF_ROW:
+                            out[i, path[j]] += trees.value[node] * shares[ours, theirs]
+                        else:
+                            out[i, path[j]] -= trees.value[node] * shares[theirs, ours]
+                    if waiting == 0:
+                        break
+                    waiting -= 1
+                    for j in range(waiting_length[waiting], length):
+                        side[path[j]] = 0
+                    length = waiting_length[waiting]
+                    node, its = waiting_node[waiting], waiting_group[waiting]
+                    side[its] = OF_REFERENCE
+                    path[length] = its
+                    length += 1
+                for j in range(length):
+                    side[path[j]] = 0
