@@ -36,6 +36,18 @@ def decode(seed: Seed = 1, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def prognosis(
+    assets: Annotated[int, typer.Option(min=100, max=1_000_000, help="Machines that are scored at once.")] = 100_000,
+    seed: Seed = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Machines scored a second on one core, from readings to reasons, beside scikit-learn's own trees and isolation forest; two minutes."""
+    from vigia.bench.prognosis import PrognosisBench, measure
+
+    _show(measure(PrognosisBench(assets, seed=seed)), as_json=as_json)
+
+
+@app.command()
 def ingest(
     rows: Rows = ROWS,
     metrics: Metrics = 500,
