@@ -26,6 +26,7 @@ from vigia.store.models import ModelVersion, NewModelVersion, UnknownAssetModelE
 from vigia.store.points import NewPoint
 from vigia.store.predictions import Prediction
 from vigia.store.telemetry import Readings, Writer
+from vigia.workflows import promote_model
 
 pytestmark = pytest.mark.xdist_group("prognosis")  # one process trains the model for both modules
 
@@ -106,8 +107,8 @@ async def version(service: Database, engines: list[Engine], model: Prognosis, tm
 async def put_in_charge(database: Database, model: Prognosis, home: Path, name: str) -> ModelVersion:
     sha256 = model_file.save(model, training.models_folder(home) / models.file_name(MODE, name))
     async with database.transaction() as tx:
-        await models.register(tx, NewModelVersion(MODEL, MODE, name, sha256, model.metrics))
-        await models.promote(tx, MODEL, MODE, name)
+        made = await models.register(tx, NewModelVersion(MODEL, MODE, name, sha256, model.metrics))
+        await promote_model.handle(tx, made.model_version_id, START, None)
         found = await models.champion(tx, MODEL, MODE)
     assert found is not None
     return found
@@ -322,6 +323,28 @@ async def test_another_model_put_in_charge_takes_over(  # noqa: PLR0913, PLR0917
     async with service.transaction() as tx:
         assert [v.champion for v in await models.versions(tx, MODEL, MODE)] == [True, False]
         assert (await models.by_version(tx, MODEL, MODE, "1")) is not None
+
+
+@pytest.mark.usefixtures("version")
+async def test_a_model_in_the_shadow_predicts_beside_and_nothing_follows(  # noqa: PLR0913, PLR0917
+    service: Database, engines: list[Engine], config: RunnerConfig, model: Prognosis, tmp_path: Path, dsn: str
+) -> None:
+    engine, last = engines[1], len(engines[1].run.cycles)
+    await engine.send(1, last)
+    runner = await open_runner(service, config)
+    await drain(runner)
+    acted = jobs(dsn)
+    sha256 = model_file.save(model, training.models_folder(tmp_path) / models.file_name(MODE, "2"))
+    async with service.transaction() as tx:
+        beside = await models.register(tx, NewModelVersion(MODEL, MODE, "2", sha256, model.metrics))
+        await models.begin_shadow(tx, beside)
+    await drain(runner)
+    await drain(await open_runner(service, config))
+    with psycopg.connect(dsn) as connection:
+        said = connection.execute("select at, probability, life_p50 from vigia.shadow_prediction order by at").fetchall()
+    assert said == [(p.at, p.probability, p.life_p50) for p in await engine.predictions()]
+    assert len(said) == last
+    assert jobs(dsn) == acted
 
 
 async def test_without_a_model_the_remedy_is_named(service: Database, config: RunnerConfig, engines: list[Engine]) -> None:

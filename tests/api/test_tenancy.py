@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MISSING = 2**31 - 1
 PUBLIC = {"log_in", "live", "ready", "enroll_edge", "check_in_edge"}
+NOBODYS = {"position", "model_version_id"}
 ENDLESS = {"follow_events"}
 DOCUMENT = create_app(ApiConfig(dsn="")).openapi()
 
@@ -53,7 +54,7 @@ class Operation:
         parameters = {parameter["name"]: parameter["in"] for parameter in self.declared.get("parameters", [])}
         path = self.path
         for name in (name for name, place in parameters.items() if place == "path"):
-            path = path.replace(f"{{{name}}}", str(1 if name == "position" else ids[name]))
+            path = path.replace(f"{{{name}}}", str(1 if name in NOBODYS else ids[name]))
         query = {name: ids[name] for name, place in parameters.items() if place == "query" and name in ids}
         body = self.declared.get("requestBody")
         json = example(body["content"]["application/json"]["schema"]) if body else None

@@ -110,7 +110,7 @@ async def fly(database: Database) -> Flown:
                 {"decision": {"probability": 0.5, "consecutive": 3, "clear_probability": 0.2}},
             ),
         )
-        await models.promote(tx, demo.ASSET_MODEL, demo.FAILURE_MODE, "2026.1")
+        await models.promote(tx, version, None, None, version.created_at)
         flown.model = version.model_version_id
         places = await fleet.roles(tx)
     for place in places:

@@ -28,7 +28,7 @@ from vigia.domain.risk import Action
 from vigia.store import alarms, models, predictions
 from vigia.store.changes import announce, listen
 from vigia.store.database import Database, DatabaseUnavailableError, Transaction
-from vigia.store.models import ModelVersion
+from vigia.store.models import ModelVersion, ShadowPrediction
 from vigia.store.predictions import Followed, FollowedPoint, Moment, NewPrediction, Stretch
 from vigia.workflows.jobs import defer
 
@@ -163,7 +163,8 @@ class Runner:
     def __init__(self, database: Database, config: RunnerConfig, version: ModelVersion, follower: Follower) -> None:
         self._database = database
         self._config = config
-        self._champion_checked = 0.0
+        self._checked = 0.0
+        self._shadow: Runner | None = None
         self._take_over(version, follower)
 
     def _take_over(self, version: ModelVersion, follower: Follower) -> None:
@@ -172,16 +173,33 @@ class Runner:
         self._rule = risk.Rule.of_model(version.metrics)
         self._stays: dict[int, _Stay] = {}
         self._points: dict[int, PointMap] = {}
-        log.info("predicting", failure_mode=version.failure_mode, version=version.version)
+        log.info("predicting", failure_mode=version.failure_mode, version=version.version, state=version.state)
 
-    async def _follow_champion(self) -> None:
-        """Change models when another version was put in charge; one that cannot be loaded leaves the present one at work."""
+    async def _follow_registry(self) -> None:
+        """Change models when others were put in charge or in the shadow; one that cannot be loaded leaves the present one at work."""
         now = asyncio.get_running_loop().time()
-        if now - self._champion_checked < self._config.champion_check_s:
+        if now - self._checked < self._config.champion_check_s:
             return
-        self._champion_checked = now
+        self._checked = now
         async with self._database.transaction() as tx:
             champion = await models.champion(tx, self._config.asset_model, self._config.failure_mode)
+            shadow = await models.shadow(tx, self._config.asset_model, self._config.failure_mode)
+        await self._follow_shadow(shadow)
+        await self._follow_champion(champion)
+
+    async def _follow_shadow(self, shadow: ModelVersion | None) -> None:
+        if shadow is None:
+            self._shadow = None
+            return
+        if self._shadow is not None and self._shadow._version.model_version_id == shadow.model_version_id:  # noqa: SLF001 - of its own kind
+            return
+        self._shadow = None
+        try:
+            self._shadow = _ShadowRunner(self._database, self._config, shadow, await _load(self._config.home, shadow))
+        except PrognosisError as error:
+            log.error("the model in the shadow cannot be used", reason=str(error))  # noqa: TRY400 - foreseen
+
+    async def _follow_champion(self, champion: ModelVersion | None) -> None:
         if champion is None or champion.model_version_id == self._version.model_version_id:
             return
         try:
@@ -193,11 +211,17 @@ class Runner:
 
     async def tick(self) -> int:
         """Predict what is new; the number of cycles taken in, 0 when there was nothing to do. Raises DatabaseUnavailableError."""
-        await self._follow_champion()
+        await self._follow_registry()
+        done = await self._advance()
+        return done + (0 if self._shadow is None else await self._shadow.tick())
+
+    async def _followed(self, tx: Transaction) -> list[Followed]:
+        version, grace = self._version, self._config.grace
+        return await predictions.followed(tx, version.asset_model_id, version.failure_mode, recent=self._rule.consecutive, grace=grace)
+
+    async def _advance(self) -> int:
         async with self._database.transaction() as tx:
-            followed = await predictions.followed(
-                tx, self._version.asset_model_id, self._version.failure_mode, recent=self._rule.consecutive, grace=self._config.grace
-            )
+            followed = await self._followed(tx)
             self._drop_gone({one.installation_id for one in followed})
             work = self._new_work(followed)
             if work:
@@ -338,3 +362,24 @@ class Runner:
         elif key in active and before is not None and risk.priority_of(before) is not risk.priority_of(one.life_p50):
             return Action.RAISE
         return action
+
+
+class _ShadowRunner(Runner):
+    """The same machines through a model in the shadow of the one in charge: what it says is kept apart, and nothing follows."""
+
+    async def _follow_registry(self) -> None:
+        """The runner in whose shadow it stands does that."""
+
+    async def _followed(self, tx: Transaction) -> list[Followed]:
+        return await predictions.followed_in_shadow(
+            tx, self._version.asset_model_id, self._version.model_version_id, grace=self._config.grace
+        )
+
+    async def _write(self, tx: Transaction, new: Sequence[tuple[_Stay, NewPrediction]]) -> None:
+        said = [
+            ShadowPrediction(
+                one.customer_id, one.asset_id, one.model_version_id, one.at, one.probability, one.life_p10, one.life_p50, one.life_p90
+            )
+            for _, one in new
+        ]
+        await models.add_shadow_predictions(tx, said)

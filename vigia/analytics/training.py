@@ -1,11 +1,13 @@
 """Train a failure model from a file of runs to failure, in a process of its own, and register it."""
 
 import asyncio
+import hashlib
 import multiprocessing
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import metadata
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,11 @@ from vigia.errors import VigiaError
 from vigia.store import models
 from vigia.store.database import Database
 from vigia.store.models import ModelVersion, NewModelVersion
+from vigia.workflows import promote_model
+
+
+class UnfitModelError(PrognosisError):
+    """The model that was trained fails its checks and is not put in charge."""
 
 
 class TrainingEndedError(PrognosisError):
@@ -46,6 +53,7 @@ class Trained:
     version: str
     sha256: str
     metrics: Mapping[str, Any]
+    data_sha256: str
 
 
 def models_folder(home: Path) -> Path:
@@ -61,7 +69,13 @@ def train_file(plan: TrainingPlan) -> Trained:
     sha256 = model.save(made, part)
     version = f"{written_at:%Y%m%dT%H%M%SZ}-{sha256[:8]}"
     part.replace(plan.folder / models.file_name(made.failure_mode, version))
-    return Trained(made.failure_mode, version, sha256, made.metrics)
+    return Trained(made.failure_mode, version, sha256, made.metrics, _data_sha256(plan))
+
+
+def _data_sha256(plan: TrainingPlan) -> str:
+    """Of the file as it lies there and the units that were taken from it."""
+    units = "all" if plan.units is None else ",".join(map(str, sorted(plan.units)))
+    return hashlib.sha256(plan.data.read_bytes() + units.encode()).hexdigest()
 
 
 async def train_apart(plan: TrainingPlan) -> Trained:
@@ -99,14 +113,29 @@ def _report(plan: TrainingPlan, sender: Connection) -> None:
         sender.send(str(error))
 
 
-async def train_and_register(database: Database, asset_model: str, plan: TrainingPlan) -> ModelVersion:
-    """Train a new version and put it in charge. Raises UnknownAssetModelError before any work, and what `train_apart` raises."""
+async def train_and_register(database: Database, asset_model: str, plan: TrainingPlan, *, shadow: bool = False) -> ModelVersion:
+    """Train a new version and put it in charge, or let it predict in the shadow of the one that is.
+
+    Raises UnknownAssetModelError before any work, what `train_apart` raises, and UnfitModelError when the version fails its checks; then it
+    is registered all the same.
+    """
     async with database.transaction() as tx:
         await models.asset_model_id(tx, asset_model)
     made = await train_apart(plan)
     async with database.transaction() as tx:
-        await models.register(tx, NewModelVersion(asset_model, made.failure_mode, made.version, made.sha256, made.metrics))
-        await models.promote(tx, asset_model, made.failure_mode, made.version)
+        new = NewModelVersion(
+            asset_model, made.failure_mode, made.version, made.sha256, made.metrics, made.data_sha256, metadata.version("vigia")
+        )
+        registered = await models.register(tx, new)
+        if shadow:
+            await models.begin_shadow(tx, registered)
+        failed = [] if shadow else await promote_model.by_itself(tx, registered.model_version_id, datetime.now(UTC))
+    if failed:
+        advice = "put it in charge all the same with `vigia models promote`"
+        raise UnfitModelError(
+            f"The model {made.version} was trained but fails its checks. {' '.join(failed)} If you know better, {advice}."
+        )
+    async with database.transaction() as tx:
         found = await models.by_version(tx, asset_model, made.failure_mode, made.version)
-    assert found is not None  # noqa: S101 - registered in that transaction
+    assert found is not None  # noqa: S101 - registered above
     return found

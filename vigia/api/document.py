@@ -71,6 +71,7 @@ TAGS = {
     "gateways": "Who may come in, and as whom.",
     "telemetry": "What the machines measured, and whether all of it arrived.",
     "predictions": "What is expected, and what was found unusual.",
+    "models": "What predicts.",
     "alarms": "Alarms after ISA-18.2, and the failure cases they belong to.",
     "work": "Work orders and visits.",
     "outcome": "Contracts and what was delivered under them.",

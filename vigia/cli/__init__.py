@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from vigia.cli import analytics, api, bench, db, demo, edge, fleet, gate, ingest, worker
+from vigia.cli import analytics, api, bench, db, demo, edge, fleet, gate, ingest, models, worker
 from vigia.cli.logs import configure_logging
 from vigia.errors import VigiaError
 from vigia.settings import load_settings
@@ -28,6 +28,7 @@ app.command(name="demo")(demo.demo)
 app.add_typer(edge.app, name="edge", help="The gateway beside the machines.")
 app.add_typer(ingest.app, name="ingest", help="From the broker to the database.")
 app.add_typer(analytics.app, name="analytics", help="Failure prediction: run, train, evaluate.")
+app.add_typer(models.app, name="models", help="The failure models: which there are, which is in charge.")
 app.add_typer(worker.app, name="worker", help="Jobs: alarms, cases, work orders, dispatch.")
 app.add_typer(api.app, name="api", help="REST for programs and the portal for people.")
 app.add_typer(gate.app, name="gate", help="Who may come in: signs gateways' certificates.")

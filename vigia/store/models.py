@@ -1,9 +1,9 @@
-"""The registry of failure models: which versions exist, what they achieved, which one is in charge."""
+"""The registry of failure models: which versions exist, what they achieved, which one is in charge and which one predicts in its shadow."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from psycopg.types.json import Jsonb
 
@@ -13,10 +13,6 @@ from vigia.store.database import StoreError, Transaction
 
 class UnknownAssetModelError(StoreError):
     """The database knows no such asset model; seed it first with `vigia db seed`."""
-
-
-class UnknownModelVersionError(StoreError):
-    """No model of that version is registered; `vigia analytics train` makes one."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +26,28 @@ class ModelVersion:
     sha256: str
     metrics: dict[str, Any]
     champion: bool
+    shadow: bool
+    data_sha256: str | None
+    code_version: str | None
+    approved_by: int | None
+    """the account that put it in charge; None: nobody in person"""
+    approved_at: datetime | None
+    replaced_id: int | None
+    """the version in charge before it"""
+    withdrawn_at: datetime | None
+    """when it was rolled back"""
     created_at: datetime
+    asset_model: str
+    """code of the asset model"""
+
+    @property
+    def state(self) -> Literal["champion", "shadow", "withdrawn", "registered"]:
+        """In one word."""
+        if self.champion:
+            return "champion"
+        if self.shadow:
+            return "shadow"
+        return "registered" if self.withdrawn_at is None else "withdrawn"
 
     @property
     def file_name(self) -> str:
@@ -48,6 +65,22 @@ class NewModelVersion:
     version: str
     sha256: str
     metrics: Mapping[str, Any]
+    data_sha256: str | None = None
+    code_version: str | None = None
+
+
+@dataclass(frozen=True)
+class ShadowPrediction:
+    """What a model in the shadow said; lives in the asset model's life unit."""
+
+    customer_id: int
+    asset_id: int
+    model_version_id: int
+    at: datetime
+    probability: float
+    life_p10: float
+    life_p50: float
+    life_p90: float
 
 
 def file_name(failure_mode: str, version: str) -> str:
@@ -68,14 +101,24 @@ async def champion(tx: Transaction, asset_model: str, failure_mode: str) -> Mode
     return await queries.first(tx, "model_champion", ModelVersion, asset_model=asset_model, failure_mode=failure_mode)
 
 
+async def shadow(tx: Transaction, asset_model: str, failure_mode: str) -> ModelVersion | None:
+    """The version that predicts beside the one in charge, or None."""
+    return await queries.first(tx, "model_shadow", ModelVersion, asset_model=asset_model, failure_mode=failure_mode)
+
+
 async def by_version(tx: Transaction, asset_model: str, failure_mode: str, version: str) -> ModelVersion | None:
     """That version, or None."""
     return await queries.first(tx, "model_by_version", ModelVersion, asset_model=asset_model, failure_mode=failure_mode, version=version)
 
 
-async def versions(tx: Transaction, asset_model: str, failure_mode: str) -> list[ModelVersion]:
-    """All versions, newest first."""
+async def versions(tx: Transaction, asset_model: str | None = None, failure_mode: str | None = None) -> list[ModelVersion]:
+    """All versions, newest first; of one asset model and failure mode, or of all."""
     return await queries.rows(tx, "model_versions", ModelVersion, asset_model=asset_model, failure_mode=failure_mode)
+
+
+async def siblings(tx: Transaction, model_version_id: int) -> list[ModelVersion]:
+    """All versions of its asset model and failure mode, locked until the transaction ends; none if there is no such version."""
+    return await queries.rows(tx, "model_lock", ModelVersion, model_version_id=model_version_id)
 
 
 async def register(tx: Transaction, new: NewModelVersion) -> ModelVersion:
@@ -89,14 +132,47 @@ async def register(tx: Transaction, new: NewModelVersion) -> ModelVersion:
         version=new.version,
         sha256=new.sha256,
         metrics=Jsonb(dict(new.metrics)),
+        data_sha256=new.data_sha256,
+        code_version=new.code_version,
+        asset_model=new.asset_model,
     )
     assert made is not None  # noqa: S101 - `insert ... returning` without a conflict clause
     return made
 
 
-async def promote(tx: Transaction, asset_model: str, failure_mode: str, version: str) -> None:
-    """Put that version in charge; the one before steps down and stays registered. Raises UnknownModelVersionError."""
-    key = {"asset_model": asset_model, "failure_mode": failure_mode}
-    await queries.execute(tx, "model_step_down", **key)
-    if not await queries.execute(tx, "model_promote", version=version, **key):
-        raise UnknownModelVersionError(f"No model {failure_mode}-{version} is registered for {asset_model!r}.")
+async def promote(tx: Transaction, model: ModelVersion, before: ModelVersion | None, account_id: int | None, now: datetime) -> None:
+    """Put `model` in charge; the one before (None: there was none, or it is rolled back) steps down and stays registered."""
+    if before is not None:
+        await queries.execute(tx, "model_step_down", model_version_id=before.model_version_id)
+    replaced_id = None if before is None else before.model_version_id
+    await queries.execute(
+        tx, "model_promote", model_version_id=model.model_version_id, replaced_id=replaced_id, account_id=account_id, at=now
+    )
+
+
+async def withdraw(tx: Transaction, model: ModelVersion, now: datetime) -> None:
+    """Take `model` out of charge and mark it as rolled back."""
+    await queries.execute(tx, "model_withdraw", model_version_id=model.model_version_id, at=now)
+
+
+async def begin_shadow(tx: Transaction, model: ModelVersion) -> None:
+    """Let `model`, and none else of its kind, predict beside the one in charge."""
+    await queries.execute(tx, "model_begin_shadow", model_version_id=model.model_version_id)
+
+
+async def add_shadow_predictions(tx: Transaction, new: Sequence[ShadowPrediction]) -> None:
+    """Store what a model in the shadow said; what was said before stays."""
+    if not new:
+        return
+    await queries.execute(
+        tx,
+        "model_shadow_insert",
+        customer_ids=[one.customer_id for one in new],
+        asset_ids=[one.asset_id for one in new],
+        versions=[one.model_version_id for one in new],
+        at=[one.at for one in new],
+        probabilities=[one.probability for one in new],
+        p10=[one.life_p10 for one in new],
+        p50=[one.life_p50 for one in new],
+        p90=[one.life_p90 for one in new],
+    )

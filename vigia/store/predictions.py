@@ -146,6 +146,13 @@ async def followed(tx: Transaction, asset_model_id: int, failure_mode: str, *, r
     )
 
 
+async def followed_in_shadow(tx: Transaction, asset_model_id: int, model_version_id: int, *, grace: timedelta) -> list[Followed]:
+    """As `followed`, by what that model said in the shadow; no health, life and probabilities."""
+    return await queries.rows(
+        tx, "prediction_followed_in_shadow", Followed, asset_model_id=asset_model_id, model_version_id=model_version_id, grace=grace
+    )
+
+
 async def points(tx: Transaction, asset_ids: Sequence[int]) -> list[FollowedPoint]:
     """The points of these machines."""
     return await queries.rows(tx, "prediction_points", FollowedPoint, asset_ids=list(asset_ids))

@@ -349,11 +349,20 @@ create table model_version (
     version          text not null,                   -- name of the file in <home>/models
     sha256           text not null,
     metrics          jsonb not null,
-    champion         boolean not null default false,
+    champion         boolean not null default false,  -- the one whose predictions act
+    shadow           boolean not null default false,  -- predicts beside it, and nothing follows
+    data_sha256      text,                            -- of what it learned from
+    code_version     text,                            -- of the program that trained it
+    approved_by      int,                             -- the account that put it in charge; null: nobody in person
+    approved_at      timestamptz,
+    replaced_id      int references model_version,    -- the one in charge before it, to which a roll-back returns
+    withdrawn_at     timestamptz,                     -- when it was rolled back
     created_at       timestamptz not null default now(),
-    unique (asset_model_id, failure_mode, version)
+    unique (asset_model_id, failure_mode, version),
+    check (not (champion and shadow))
 );
 create unique index model_champion_key on model_version (asset_model_id, failure_mode) where champion;
+create unique index model_shadow_key on model_version (asset_model_id, failure_mode) where shadow;
 
 create table prediction (
     prediction_id    bigint generated always as identity primary key,
@@ -376,6 +385,19 @@ create table prediction (
 );
 create index prediction_role_idx on prediction (role_id, at desc);
 
+-- What a model said in the shadow of the one in charge.
+create table shadow_prediction (
+    customer_id      int not null references customer,
+    asset_id         int not null references asset,
+    model_version_id int not null references model_version,
+    at               timestamptz not null,
+    probability      float8 not null check (probability between 0 and 1),
+    life_p10         float8 not null,
+    life_p50         float8 not null,
+    life_p90         float8 not null,
+    primary key (model_version_id, asset_id, at)
+);
+
 -- ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 create table account (
@@ -390,6 +412,7 @@ create table account (
     disabled_at   timestamptz,
     check ((kind = 'customer') = (customer_id is not null))
 );
+alter table model_version add foreign key (approved_by) references account;
 
 create table login_session (
     token_sha256 bytea primary key,

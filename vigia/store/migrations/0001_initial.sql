@@ -349,11 +349,20 @@ create table model_version (
     version          text not null,                   -- name of the file in <home>/models
     sha256           text not null,
     metrics          jsonb not null,
-    champion         boolean not null default false,
+    champion         boolean not null default false,  -- the one whose predictions act
+    shadow           boolean not null default false,  -- predicts beside it, and nothing follows
+    data_sha256      text,                            -- of what it learned from
+    code_version     text,                            -- of the program that trained it
+    approved_by      int,                             -- the account that put it in charge; null: nobody in person
+    approved_at      timestamptz,
+    replaced_id      int references model_version,    -- the one in charge before it, to which a roll-back returns
+    withdrawn_at     timestamptz,                     -- when it was rolled back
     created_at       timestamptz not null default now(),
-    unique (asset_model_id, failure_mode, version)
+    unique (asset_model_id, failure_mode, version),
+    check (not (champion and shadow))
 );
 create unique index model_champion_key on model_version (asset_model_id, failure_mode) where champion;
+create unique index model_shadow_key on model_version (asset_model_id, failure_mode) where shadow;
 
 create table prediction (
     prediction_id    bigint generated always as identity primary key,
@@ -376,6 +385,19 @@ create table prediction (
 );
 create index prediction_role_idx on prediction (role_id, at desc);
 
+-- What a model said in the shadow of the one in charge.
+create table shadow_prediction (
+    customer_id      int not null references customer,
+    asset_id         int not null references asset,
+    model_version_id int not null references model_version,
+    at               timestamptz not null,
+    probability      float8 not null check (probability between 0 and 1),
+    life_p10         float8 not null,
+    life_p50         float8 not null,
+    life_p90         float8 not null,
+    primary key (model_version_id, asset_id, at)
+);
+
 -- ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 create table account (
@@ -390,6 +412,7 @@ create table account (
     disabled_at   timestamptz,
     check ((kind = 'customer') = (customer_id is not null))
 );
+alter table model_version add foreign key (approved_by) references account;
 
 create table login_session (
     token_sha256 bytea primary key,
@@ -746,7 +769,7 @@ begin
                                 'alarm', 'alarm_event', 'work_order', 'work_order_event', 'work_order_step', 'visit', 'state_interval',
                                 'contract', 'audit_event', 'account', 'login_session', 'birth', 'dead_letter', 'detector_snapshot', 'edge_certificate',
                                 'edge_configuration', 'edge_epoch', 'edge_token', 'finding', 'ledger', 'model_version', 'prediction', 'rollout',
-                                'tombstone', 'command', 'command_approval'] loop
+                                'shadow_prediction', 'tombstone', 'command', 'command_approval'] loop
         execute format('create policy staff on %I to vigia_app, vigia_owner using (caller_is_staff()) with check (caller_is_staff())', name);
     end loop;
     -- Rows without a customer of their own belong to the edge node they came from, or to no one in particular.
@@ -786,7 +809,7 @@ grant select (account_id, customer_id, kind, name, language, disabled_at) on acc
 grant select on
     account, alarm, alarm_event, area, asset, asset_model, audit_event, birth, command, command_approval, contract, customer, dead_letter, edge_certificate,
     edge_configuration, edge_epoch, edge_node, edge_token, failure_case, finding, installation, ledger, line, login_session, model_version,
-    point, prediction, role, rollout, schema_migration, site, state_interval, tombstone, visit, work_order, work_order_event,
+    point, prediction, role, rollout, schema_migration, shadow_prediction, site, state_interval, tombstone, visit, work_order, work_order_event,
     work_order_step
 to vigia_app;
 grant insert, update on
@@ -794,6 +817,7 @@ grant insert, update on
     installation, line, login_session, point, role, rollout, site, state_interval, visit, work_order, work_order_step
 to vigia_app;
 grant insert on alarm_event, audit_event, command_approval, work_order_event to vigia_app;
+grant update (champion, shadow, approved_by, approved_at, replaced_id, withdrawn_at) on model_version to vigia_app;
 grant delete on login_session, dead_letter to vigia_app;
 grant select on ledger_hole to vigia_service, vigia_app, vigia_reporter;
 

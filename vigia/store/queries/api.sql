@@ -52,7 +52,8 @@ order by i.installed_at desc;
 
 -- name: list_predictions
 select p.prediction_id, p.customer_id, p.role_id, p.asset_id, a.serial_number, p.failure_mode, p.at, p.horizon, p.probability,
-       p.life_p10, p.life_p50, p.life_p90, m.life_unit, p.health, p.contributions, v.version as model_version
+       p.life_p10, p.life_p50, p.life_p90, m.life_unit, p.health, p.contributions, v.version as model_version,
+       coalesce(v.metrics ->> 'method', 'trees') as method
 from prediction p
 join asset a using (asset_id) join asset_model m using (asset_model_id) join model_version v using (model_version_id)
 where p.prediction_id < coalesce(%(cursor)s::bigint, 9223372036854775807)
@@ -62,6 +63,16 @@ where p.prediction_id < coalesce(%(cursor)s::bigint, 9223372036854775807)
   and (%(since)s::timestamptz is null or p.at >= %(since)s)
   and (%(until)s::timestamptz is null or p.at < %(until)s)
 order by p.prediction_id desc
+limit %(limit)s;
+
+-- name: list_models
+select v.model_version_id, m.code as asset_model, v.failure_mode, v.version,
+       case when v.champion then 'champion' when v.shadow then 'shadow' when v.withdrawn_at is not null then 'withdrawn' else 'registered' end as state,
+       v.metrics, v.sha256, v.data_sha256, v.code_version, v.approved_by, v.approved_at, v.replaced_id, v.withdrawn_at, v.created_at
+from model_version v join asset_model m using (asset_model_id)
+where v.model_version_id < coalesce(%(cursor)s::bigint, 9223372036854775807)
+  and (%(id)s::int is null or v.model_version_id = %(id)s)
+order by v.model_version_id desc
 limit %(limit)s;
 
 -- name: list_findings

@@ -1,31 +1,54 @@
 -- name: model_champion
-select v.* from model_version v join asset_model m using (asset_model_id)
+select v.*, m.code as asset_model from model_version v join asset_model m using (asset_model_id)
 where m.code = %(asset_model)s and v.failure_mode = %(failure_mode)s and v.champion
 
+-- name: model_shadow
+select v.*, m.code as asset_model from model_version v join asset_model m using (asset_model_id)
+where m.code = %(asset_model)s and v.failure_mode = %(failure_mode)s and v.shadow
+
 -- name: model_by_version
-select v.* from model_version v join asset_model m using (asset_model_id)
+select v.*, m.code as asset_model from model_version v join asset_model m using (asset_model_id)
 where m.code = %(asset_model)s and v.failure_mode = %(failure_mode)s and v.version = %(version)s
 
 -- name: model_versions
--- Newest first.
-select v.* from model_version v join asset_model m using (asset_model_id)
-where m.code = %(asset_model)s and v.failure_mode = %(failure_mode)s
+-- Newest first; of one asset model and failure mode, or of all.
+select v.*, m.code as asset_model from model_version v join asset_model m using (asset_model_id)
+where (%(asset_model)s::text is null or m.code = %(asset_model)s) and (%(failure_mode)s::text is null or v.failure_mode = %(failure_mode)s)
 order by v.created_at desc, v.model_version_id desc
+
+-- name: model_lock
+-- All versions of the asset model and failure mode of this one, so that two decisions come one after the other.
+select v.*, m.code as asset_model from model_version v join asset_model m using (asset_model_id)
+where (v.asset_model_id, v.failure_mode) = (select asset_model_id, failure_mode from model_version where model_version_id = %(model_version_id)s)
+order by v.model_version_id
+for update of v
 
 -- name: model_asset_model_id
 select asset_model_id from asset_model where code = %(asset_model)s
 
 -- name: model_register
-insert into model_version (asset_model_id, failure_mode, version, sha256, metrics)
-values (%(asset_model_id)s, %(failure_mode)s, %(version)s, %(sha256)s, %(metrics)s)
-returning *
+insert into model_version (asset_model_id, failure_mode, version, sha256, metrics, data_sha256, code_version)
+values (%(asset_model_id)s, %(failure_mode)s, %(version)s, %(sha256)s, %(metrics)s, %(data_sha256)s, %(code_version)s)
+returning *, %(asset_model)s::text as asset_model
 
 -- name: model_step_down
-update model_version set champion = false
-where champion and failure_mode = %(failure_mode)s
-  and asset_model_id = (select asset_model_id from asset_model where code = %(asset_model)s)
+update model_version set champion = false where champion and model_version_id = %(model_version_id)s
 
 -- name: model_promote
-update model_version set champion = true
-where version = %(version)s and failure_mode = %(failure_mode)s
-  and asset_model_id = (select asset_model_id from asset_model where code = %(asset_model)s)
+update model_version set champion = true, shadow = false, withdrawn_at = null, approved_by = %(account_id)s, approved_at = %(at)s,
+    replaced_id = coalesce(%(replaced_id)s, replaced_id)
+where model_version_id = %(model_version_id)s
+
+-- name: model_withdraw
+update model_version set champion = false, shadow = false, withdrawn_at = %(at)s where model_version_id = %(model_version_id)s
+
+-- name: model_begin_shadow
+update model_version set shadow = model_version_id = %(model_version_id)s
+where (asset_model_id, failure_mode) = (select asset_model_id, failure_mode from model_version where model_version_id = %(model_version_id)s)
+  and shadow <> (model_version_id = %(model_version_id)s)
+
+-- name: model_shadow_insert
+insert into shadow_prediction (customer_id, asset_id, model_version_id, at, probability, life_p10, life_p50, life_p90)
+select * from unnest(%(customer_ids)s::int[], %(asset_ids)s::int[], %(versions)s::int[], %(at)s::timestamptz[], %(probabilities)s::float8[],
+                     %(p10)s::float8[], %(p50)s::float8[], %(p90)s::float8[])
+on conflict do nothing

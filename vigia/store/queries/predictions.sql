@@ -46,6 +46,23 @@ left join lateral (
 where a.asset_model_id = %(asset_model_id)s and (i.removed_at is null or i.removed_at > (select since from lately))
 order by i.installation_id
 
+-- name: prediction_followed_in_shadow
+-- As prediction_followed, by what a model said in the shadow.
+with lately as (select coalesce(max(last_reading_at) - %(grace)s::interval, '-infinity') as since from edge_node)
+select i.installation_id, i.customer_id, i.role_id, i.asset_id, i.installed_at, i.removed_at, newest.at as newest_at,
+       last.predicted_at, null::float8 as lowest_health, null::float8 as life_p50, null::float8[] as probabilities
+from installation i
+join asset a using (asset_id)
+join lateral (select max(l.ts) as at from point p join point_latest l using (point_id) where p.asset_id = i.asset_id) as newest
+  on newest.at > i.installed_at
+cross join lateral (
+    select max(at) as predicted_at from shadow_prediction n
+    where n.asset_id = i.asset_id and n.model_version_id = %(model_version_id)s and n.at > i.installed_at
+      and (i.removed_at is null or n.at <= i.removed_at)
+) as last
+where a.asset_model_id = %(asset_model_id)s and (i.removed_at is null or i.removed_at > (select since from lately))
+order by i.installation_id
+
 -- name: prediction_points
 select point_id, asset_id, name, kind, unit from point where asset_id = any(%(asset_ids)s) order by point_id
 

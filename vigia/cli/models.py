@@ -1,0 +1,109 @@
+"""`vigia models`: the registry of failure models."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from vigia.cli import loop
+from vigia.cli.databases import at_hand
+from vigia.cli.options import AsJson, Dsn, Home
+from vigia.errors import ConfigError
+from vigia.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from vigia.store.database import Transaction
+    from vigia.store.models import ModelVersion
+
+Result = TypeVar("Result")
+
+app = typer.Typer(no_args_is_help=True)
+
+Version = Annotated[str, typer.Argument(help="The model's version, or the beginning of it.")]
+
+
+@app.command("list")
+def list_models(as_json: AsJson = False, home: Home = None, dsn: Dsn = None) -> None:
+    """Show the models, newest first: what each rests on, how good it was on machines it had not seen, which is in charge."""
+    found = _in_transaction(_all, home, dsn)
+    if as_json:
+        typer.echo(json.dumps({"models": [_plain(one) for one in found]}))
+        return
+    typer.echo(f"{'asset model':20} {'failure mode':20} {'version':26} {'state':10} {'method':9} {'machines':>8} {'Brier':>7} {'RMSE':>6}")
+    for one in found:
+        figures = one.metrics.get("out_of_fold", {})
+        numbers = f"{one.metrics.get('machines', '-'):>8} {figures.get('brier', '-'):>7} {figures.get('rmse_capped', '-'):>6}"
+        typer.echo(
+            f"{one.asset_model:20} {one.failure_mode:20} {one.version:26} {one.state:10} {one.metrics.get('method', 'trees'):9} {numbers}"
+        )
+
+
+@app.command()
+def show(version: Version, as_json: AsJson = False, home: Home = None, dsn: Dsn = None) -> None:
+    """Show one model: its figures, what it learned from, who put it in charge, what speaks against it."""
+    from vigia.domain.models import failed_checks
+
+    async def read(tx: "Transaction") -> "ModelVersion":
+        return await _named(tx, version)
+
+    found = _in_transaction(read, home, dsn)
+    plain = _plain(found) | {"failed_checks": failed_checks(found.metrics)}
+    typer.echo(json.dumps(plain) if as_json else json.dumps(plain, indent=2))
+
+
+@app.command()
+def promote(version: Version, home: Home = None, dsn: Dsn = None) -> None:
+    """Put a model in charge. A running `vigia analytics run` changes over by itself."""
+    from vigia.workflows import promote_model
+
+    async def put(tx: "Transaction") -> "ModelVersion":
+        return await promote_model.handle(tx, (await _named(tx, version)).model_version_id, datetime.now(UTC), None)
+
+    typer.echo(f"{_in_transaction(put, home, dsn).version} is in charge")
+
+
+@app.command("roll-back")
+def roll_back(version: Version, home: Home = None, dsn: Dsn = None) -> None:
+    """Take a model out of charge: the one before it is in charge again."""
+    from vigia.workflows import promote_model
+
+    async def back(tx: "Transaction") -> "ModelVersion":
+        return await promote_model.roll_back(tx, (await _named(tx, version)).model_version_id, datetime.now(UTC), None)
+
+    typer.echo(f"{_in_transaction(back, home, dsn).version} is in charge again")
+
+
+async def _all(tx: "Transaction") -> "list[ModelVersion]":
+    from vigia.store import models
+
+    return await models.versions(tx)
+
+
+async def _named(tx: "Transaction", version: str) -> "ModelVersion":
+    found = [one for one in await _all(tx) if one.version.startswith(version)]
+    if len(found) == 1:
+        return found[0]
+    many = "several models have" if found else "no model has"
+    raise ConfigError(f"{many} a version that begins with {version!r}: `vigia models list` shows them.")
+
+
+def _plain(model: "ModelVersion") -> dict[str, Any]:
+    found = asdict(model) | {"state": model.state}
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in found.items()}
+
+
+def _in_transaction(work: "Callable[[Transaction], Coroutine[Any, Any, Result]]", home: Path | None, dsn: str | None) -> "Result":
+    """Do `work` as staff in one transaction of the database at hand; what it returns."""
+    from vigia.store.database import Caller, Database
+
+    async def run(address: str) -> "Result":
+        async with Database(address, "vigia_service", max_size=1) as database, database.transaction(Caller(staff=True)) as tx:
+            return await work(tx)
+
+    with at_hand(load_settings(home=home, dsn=dsn)) as address:
+        return loop.run(run(address))
