@@ -59,12 +59,13 @@ def train(
     data: Annotated[Path, typer.Option(help="Runs to failure: a C-MAPSS training file, plain or gzip.")],
     units: Units = None,
     horizon: Horizon = 30.0,
+    shadow: Annotated[bool, typer.Option("--shadow", help="Let it predict beside the one in charge, and nothing follow.")] = False,
     asset_model: AssetModel = EXAMPLE_ASSET_MODEL,
     home: Home = None,
     dsn: Dsn = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train a failure model, register it and put it in charge; a running `vigia analytics run` changes over by itself."""
+    """Train a failure model, register it and, if it passes its checks, put it in charge; `vigia analytics run` changes over by itself."""
     from vigia.analytics import training
     from vigia.store.database import Database
 
@@ -73,12 +74,40 @@ def train(
 
     async def train_one(dsn: str) -> None:
         async with Database(dsn, "vigia_service", max_size=1) as database:
-            made = await training.train_and_register(database, asset_model, plan)
+            made = await training.train_and_register(database, asset_model, plan, shadow=shadow)
         found = {"version": made.version, "file": str(plan.folder / made.file_name), "sha256": made.sha256, **made.metrics}
         sys.stdout.write(_as_json(found) if as_json else _as_text(found))
 
     with at_hand(settings) as address:
         loop.run_until_stopped(train_one(address))
+
+
+@app.command("back-test")
+def back_test(
+    data: Annotated[Path, typer.Option(help="Runs to failure: a C-MAPSS training file, plain or gzip.")],
+    units: Units = None,
+    horizon: Horizon = 30.0,
+    failure: Annotated[float, typer.Option(min=0, help="What a failure costs that was not foreseen.")] = 60_000.0,
+    visit: Annotated[float, typer.Option(min=0, help="What a planned replacement costs.")] = 8_000.0,
+    life: Annotated[float, typer.Option(min=0, help="What a flight cycle costs that is thrown away.")] = 60.0,
+    lead: Annotated[float, typer.Option(min=0, help="Flight cycles from the order to the visit.")] = 10.0,
+    per_year: Annotated[float, typer.Option(min=1, help="Flight cycles an engine flies in a year.")] = 1_000.0,
+    plots: Plots = None,
+    as_json: AsJson = False,
+) -> None:
+    """What orders would have been raised, when and at what cost, for machines that the model had not seen; the threshold chosen by cost."""
+    from vigia.analytics.evaluate import back_test as replay
+    from vigia.analytics.evaluate import cmapss as runs
+    from vigia.analytics.evaluate import turbofan
+    from vigia.analytics.prognosis.decision import Costs
+
+    histories = turbofan.histories(runs.read_runs(data, _units(units)))
+    found, replayed = replay.back_test(histories, turbofan.options(horizon), Costs(failure, visit, life, lead), per_year)
+    if plots is not None:
+        from vigia.analytics.evaluate.plots import orders
+
+        orders(plots / "back-test.png", replayed.at_order, replayed.remaining, replayed.median)
+    _tell(found, as_json=as_json)
 
 
 @evaluate_app.callback()
@@ -101,7 +130,7 @@ def cmapss(
     if plots is not None:
         from vigia.analytics.evaluate.plots import lives
 
-        lives(plots / f"{subset}.png", subset, predicted.true, (predicted.low, predicted.expected, predicted.high))
+        lives(plots / f"{subset}.png", subset, predicted.true, (predicted.low, predicted.estimate, predicted.high))
     _tell(found, as_json=as_json)
 
 

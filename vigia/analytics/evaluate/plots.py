@@ -85,3 +85,20 @@ def lives(path: Path, title: str, true: NDArray[np.float64], quantiles: Sequence
     axes.set(title=title, xlabel="unit, by true remaining life", ylabel="remaining life, cycles")
     axes.legend(loc="upper left")
     return _save(figure, path)
+
+
+def orders(
+    path: Path, at_order: NDArray[np.float64], remaining: Sequence[NDArray[np.float64]], median: Sequence[NDArray[np.float64]]
+) -> Path:
+    """Above, the life left at each machine's order; below, the median life said against the true one, a line a machine."""
+    figure = _figure(4)
+    above, below = figure.subplots(2, 1)
+    above.hist(at_order[np.isfinite(at_order)], bins=40, color=_INK)
+    above.set(title=f"Life left at the order; none for {int(np.isnan(at_order).sum())} of {len(at_order)} machines", ylabel="machines")
+    for left, said in zip(remaining, median, strict=True):
+        below.plot(left, said, color=_INK, linewidth=0.5, alpha=0.4)
+    longest = max(float(said.max()) for said in median)
+    below.plot([0, longest], [0, longest], color=_ALARM, linewidth=1.0, label="true")
+    below.set(xlabel="true remaining life", ylabel="median said", xlim=(1.6 * longest, 0))
+    below.legend(loc="upper right")
+    return _save(figure, path)
