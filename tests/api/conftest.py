@@ -214,6 +214,7 @@ class _Filler:
         for name, kind, unit, value in (("state", "state", "1", "1"), ("T50", "measurement", "[degR]", "1400 + n")):
             self.add("point", asset_id=standing["asset_id"], name=name, kind=kind, unit=unit, description=f"{word} {name}")
             _readings(self.db, ids["point_id"], value)
+        self.told({**standing, "edge_node_id": edge_node_id, "device_id": word})
         rollout_id = self.add("rollout", reason=f"{word} first", canary_share=1, created_at=NOW)
         parts = {"rollout_id": rollout_id, "version": 1, "canary": True, "toml": f"# {word}", "sha256": word, "changed_at": NOW}
         self.add("edge_configuration", **own, edge_node_id=edge_node_id, **parts)
@@ -221,6 +222,20 @@ class _Filler:
             "insert into ledger (edge_node_id, epoch, eseqs, committed, rows) values (%s, 1, '{[1,11)}', 10, 96)", (edge_node_id,)
         )
         return standing
+
+    def told(self, to: dict[str, Any]) -> None:
+        """A machine that can be told a set-point and a restart, and was told one."""
+        rules: dict[str, Any] = {"unit": "1", "low": None, "high": None, "allowed": [], "critical": False}
+        setpoint = {**rules, "name": f"{self.tenant.word} setpoint", "datatype": 10, "kind": "number", "unit": "bar", "low": 2, "high": 8}
+        restart = {**rules, "name": "restart", "datatype": 11, "kind": "boolean", "allowed": [True], "critical": True}
+        self.db.execute(
+            "insert into birth (edge_node_id, device_id, bd_seq, born_at, asset_id, metrics, writable) values (%s, %s, 0, %s, %s, '[]', %s)",
+            (to["edge_node_id"], to["device_id"], NOW, to["asset_id"], Jsonb([setpoint, restart])),
+        )
+        who = _account(self.db, "technician", f"{self.tenant.word.lower()}-requester", None)
+        about = {"metric": "trim", "datatype": 10, "unit": "bar", "value": Jsonb(4), "critical": False, "reason": self.tenant.word}
+        times = {"requested_at": NOW, "requested_by": who, "expires_at": NOW + timedelta(hours=1)}
+        self.add("command", **to, **about, **times, uid=uuid4())
 
     def known(self, standing: dict[str, int], version_id: int) -> None:
         numbers = {"horizon": 30, "probability": 0.8, "life_p10": 10, "life_p50": 20, "life_p90": 30, "health": 40}

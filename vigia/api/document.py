@@ -70,6 +70,7 @@ TAGS = {
     "equipment": "Customers, sites, assets and their measuring points.",
     "gateways": "Who may come in, and as whom.",
     "telemetry": "What the machines measured, and whether all of it arrived.",
+    "commands": "What machines are told from afar, and what came of it.",
     "predictions": "What is expected, and what was found unusual.",
     "models": "What predicts.",
     "alarms": "Alarms after ISA-18.2, and the failure cases they belong to.",

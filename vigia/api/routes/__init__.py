@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from vigia.api.routes import (
     alarms,
     assets,
+    commands,
     contracts,
     customers,
     edge_nodes,
@@ -31,6 +32,7 @@ NOUNS = (
     assets,
     points,
     telemetry,
+    commands,
     edge_nodes,
     gateways,
     rollouts,

@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from vigia.api.fields import Id, IdFilter, Name
 from vigia.api.paging import Listing, Page, PageAsked, RowModel
 from vigia.api.problems import declared
 from vigia.api.session import Transaction
-from vigia.store import listings
+from vigia.store import commands, listings
 
 router = APIRouter(prefix="/api/v1", tags=["equipment"])
 
@@ -59,10 +59,34 @@ class InstallationRow(RowModel):
     removed_at: datetime | None = Field(description="Null: it stands there now.")
 
 
+class WritableMetric(BaseModel):
+    """What a command can write, as the gateway announced it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str = Field(examples=["pressure_setpoint"])
+    kind: Literal["boolean", "integer", "number", "text"] = Field(examples=["number"])
+    unit: str = Field(description="UCUM.", examples=["bar"])
+    low: float | None = Field(description="Smallest value taken.", examples=[2.0])
+    high: float | None = Field(description="Largest value taken.", examples=[8.0])
+    allowed: list[bool | int | float | str] = Field(description="The only values taken; empty: any in the range.", examples=[[]])
+    critical: bool = Field(description="Two people who did not request it must approve a command.")
+
+
+class Commandable(BaseModel):
+    """How the machine can be told something from afar."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    online: bool = Field(description="Its gateway is there and speaks for it: a command that needs no approval is sent within seconds.")
+    metrics: list[WritableMetric]
+
+
 class Asset(AssetRow):
     """A machine with its history."""
 
     installations: list[InstallationRow] = Field(description="Newest first; only the caller's own places.")
+    commandable: Commandable | None = Field(description="What it can be told from afar; null: nothing, where it stands now.")
 
 
 @dataclass(frozen=True)
@@ -86,7 +110,9 @@ async def list_assets(tx: Transaction, asked: PageAsked, only: Annotated[AssetFi
 
 @router.get("/assets/{asset_id}", operation_id="get_asset", responses=declared(404))
 async def get_asset(asset_id: Id, tx: Transaction) -> Asset:
-    """One machine with its place, health and installations."""
+    """One machine with its place, health, installations and what it can be told."""
     row = await ASSETS.one(tx, asset_id)
     installations = await listings.parts(tx, "list_installations", InstallationRow, asset_id=asset_id)
-    return Asset(**row.model_dump(), installations=installations)
+    to = await commands.commandable(tx, asset_id)
+    commandable = Commandable.model_validate(to) if to is not None and to.writable else None
+    return Asset(**row.model_dump(), installations=installations, commandable=commandable)

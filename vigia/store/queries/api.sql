@@ -157,6 +157,22 @@ where contract_id > coalesce(%(cursor)s::bigint, 0)
 order by contract_id
 limit %(limit)s;
 
+-- name: list_commands
+select c.command_id, c.customer_id, c.role_id, r.name as role, c.asset_id, a.serial_number, c.uid, c.metric, c.value, c.unit, c.critical,
+       c.reason, c.state, c.requested_at, c.requested_by, w.name as requester,
+       (select coalesce(jsonb_agg(jsonb_build_object('account_id', p.account_id, 'name', v.name, 'at', p.at) order by p.at), '[]')
+        from command_approval p left join person v using (account_id) where p.command_id = c.command_id) as approvals,
+       c.expires_at, c.sent_at, c.answered_at, c.ended_at, c.detail
+from command c join role r using (role_id) join asset a on a.asset_id = c.asset_id
+left join person w on w.account_id = c.requested_by
+where c.command_id < coalesce(%(cursor)s::bigint, 9223372036854775807)
+  and (%(id)s::int is null or c.command_id = %(id)s)
+  and (%(open)s::boolean is null or (c.ended_at is null) = %(open)s)
+  and (%(state)s::text is null or c.state = %(state)s)
+  and (%(asset_id)s::int is null or c.asset_id = %(asset_id)s)
+order by c.command_id desc
+limit %(limit)s;
+
 -- name: list_edge_nodes
 -- With the account of its numbered batches over all its epochs.
 select n.edge_node_id, n.customer_id, n.site_id, s.name as site, n.group_id, n.node_id, n.online, n.born_at, n.died_at,
