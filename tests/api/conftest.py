@@ -229,7 +229,8 @@ class _Filler:
         setpoint = {**rules, "name": f"{self.tenant.word} setpoint", "datatype": 10, "kind": "number", "unit": "bar", "low": 2, "high": 8}
         restart = {**rules, "name": "restart", "datatype": 11, "kind": "boolean", "allowed": [True], "critical": True}
         self.db.execute(
-            "insert into birth (edge_node_id, device_id, bd_seq, born_at, asset_id, metrics, writable) values (%s, %s, 0, %s, %s, '[]', %s)",
+            "insert into birth (edge_node_id, device_id, bd_seq, born_at, asset_id, metrics, writable)"
+            " values (%s, %s, 0, %s, %s, '[]', %s)",
             (to["edge_node_id"], to["device_id"], NOW, to["asset_id"], Jsonb([setpoint, restart])),
         )
         who = _account(self.db, "technician", f"{self.tenant.word.lower()}-requester", None)
