@@ -48,9 +48,10 @@ def test_ingest_is_measured_with_every_row_accounted_for(server_dsn: str, broker
     assert int(str(found["rows_sent"])) > sent  # and what went on for two seconds
     assert (found["exact"], found["holes"], found["rows_missing"], found["rows_duplicated"], found["dead_letters"]) == (True, 0, 0, 0, 0)
     assert found["database"] == "plain"
-    figures = ("rows_per_s", "raw_copy_rows_per_s", "ratio", "lag_p50_ms", "lag_p95_ms", "rss_mb", "cpu_s_per_million", "bytes_per_row")
+    figures = ("rows_per_s", "raw_copy_rows_per_s", "ratio", "lag_p50_ms", "lag_p95_ms", "rss_mb", "bytes_per_row")
     for figure in (*figures, "single_metric_messages_per_s", "endurance_rows_per_s", "rss_start_mb"):
         assert float(str(found[figure])) > 0, figure
+    assert float(str(found["cpu_s_per_million"])) >= 0  # a process's clock ticks every 10 ms, and so few rows may take less
     assert json.loads(json.dumps(found)) == found
     check_nothing_stays(server_dsn, before)
     assert not (tmp_path / "home").exists()
