@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from buffer_harness import device, sample
 
-from vigia.edge.buffer import BufferUnavailableError, EdgeBuffer
+from vigia.edge.buffer import BufferUnavailableError, EdgeBuffer, buffer_status
 from vigia.edge.buffer_file import SCHEMA
 from vigia.edge.buffer_records import Tombstone, write_device
 from vigia.edge.buffer_upgrade import VERSION
@@ -47,6 +47,9 @@ def path(tmp_path: Path) -> Path:
 def test_nothing_that_waits_is_lost(path: Path) -> None:
     buffer = EdgeBuffer(path)
     assert (buffer.epoch, buffer.newest, buffer.acknowledged, buffer.position, buffer.next_bd_seq) == (1767225600000, 5, 2, "p", 8)
+    status = buffer_status(path)
+    assert status is not None
+    assert status.waiting_samples == 3
     first, second = buffer.take(1, 9, 9)
     assert first.samples == (sample(1000, 1.5), Sample("d", "s", 1000, None, 0, 1001))
     assert second.samples == (sample(2000, 2.5),)

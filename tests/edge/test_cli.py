@@ -1,5 +1,6 @@
 """`vigia edge` in words: what it will do, what it has done, and one sentence with exit code 2 when it cannot."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,12 +37,19 @@ def test_check_says_what_it_would_do_and_does_nothing(config: Path) -> None:
 
 
 def test_status_tells_the_buffers(config: Path) -> None:
-    assert runner.invoke(cli.app, ["edge", "status", "--config", str(config)]).output == "air/bcn: nothing stored yet\n"
+    assert "nothing stored yet" in runner.invoke(cli.app, ["edge", "status", "--config", str(config)]).output
     buffer = EdgeBuffer(config.parent / "buffers" / "air.bcn.sqlite")
     buffer.append(Tick(births=(Device("L", "1", "m", (Point("t", DataType.DOUBLE),)),), samples=(Sample("L", "t", 1, 1.0),)))
-    assert "1 samples stored, 0 dropped, 1 batches" in runner.invoke(cli.app, ["edge", "status", "--config", str(config)]).output
+    words = runner.invoke(cli.app, ["edge", "status", "--config", str(config)]).output
+    assert "  source        no gateway runs this node\n" in words
+    assert "  waiting       1 samples in 1 batches (" in words
+    assert "  stored        1 samples, 0 dropped\n" in words
     told = json.loads(runner.invoke(cli.app, ["edge", "status", "--config", str(config), "--json"]).output)
-    assert (told["air/bcn"]["samples_stored"], told["air/bcn"]["newest"], told["air/bcn"]["acknowledged"]) == (1, 1, 0)
+    node = told["air/bcn"]
+    assert (node["samples_stored"], node["waiting_samples"], node["newest"], node["acknowledged"]) == (1, 1, 1, 0)
+    assert (node["max_bytes"], node["running"]) == (256 * 1024 * 1024, None)
+    assert node["disk_free_bytes"] > node["oldest_waiting_s"] >= 0
+    assert told["configuration"] == {"sha256": hashlib.sha256(config.read_bytes()).hexdigest(), "version": None}
     buffer.close()
 
 
@@ -51,7 +59,7 @@ def test_status_says_loudly_that_a_buffer_was_damaged(config: Path) -> None:
     path.write_bytes(b"no database" * 1000)
     EdgeBuffer(path).close()
     (aside,) = path.parent.glob("*.damaged-*")
-    assert f"; DAMAGED and set aside: {aside.name}\n" in runner.invoke(cli.app, ["edge", "status", "--config", str(config)]).output
+    assert f"  DAMAGED       and set aside: {aside.name}\n" in runner.invoke(cli.app, ["edge", "status", "--config", str(config)]).output
     told = json.loads(runner.invoke(cli.app, ["edge", "status", "--config", str(config), "--json"]).output)
     assert told["air/bcn"]["set_aside"] == [aside.name]
 

@@ -271,7 +271,9 @@ def test_the_command_line_says_what_it_runs(plant: Plant) -> None:
     checked = runner.invoke(cli.app, ["edge", "run", "--config", config, "--check", "--patience", "0.1"])
     assert "version 3" in checked.stdout
     assert "  L       T24" in checked.stdout
-    assert "air/bcn: nothing stored yet" in runner.invoke(cli.app, ["edge", "status", "--config", config]).output
+    words = runner.invoke(cli.app, ["edge", "status", "--config", config]).output
+    assert f"configuration: version 3, SHA-256 {hashlib.sha256(REPLAY.encode()).hexdigest()}\n" in words
+    assert "nothing stored yet" in words
 
 
 async def test_births_tell_the_program_and_the_configuration(plant: Plant, host: Host) -> None:

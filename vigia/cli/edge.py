@@ -1,14 +1,11 @@
 """`vigia edge`: the gateway beside the machines."""
 
-import json
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vigia.cli import edge_check, loop, opcua
+from vigia.cli import edge_check, edge_status, loop, opcua
 from vigia.cli.options import AsJson, Broker
 from vigia.errors import ConfigError
 from vigia.settings import load_settings
@@ -16,7 +13,6 @@ from vigia.settings import load_settings
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from vigia.edge.buffer import BufferStatus
     from vigia.edge.config import EdgeConfig
 
 app = typer.Typer(no_args_is_help=True)
@@ -71,20 +67,13 @@ def enroll(
 
 @app.command()
 def status(config: Config, as_json: AsJson = False) -> None:
-    """Print what each node has stored, sent and kept, and until when an identity is valid."""
+    """Print how each node is: its source, its broker, what waits, what the disk holds; its configuration, its certificate."""
     from vigia.edge import agent
+    from vigia.edge.config import is_managed
 
     edge = _load(config, None)
-    nodes = agent.status(edge)
-    ends = agent.certificate_ends(edge)
-    if as_json:
-        identity = {} if ends is None else {"identity": {"valid_until": ends.isoformat(timespec="seconds")}}
-        typer.echo(json.dumps({**identity, **{name: None if one is None else asdict(one) for name, one in nodes.items()}}))
-        return
-    if ends is not None:
-        typer.echo(f"identity: valid until {ends:%Y-%m-%d %H:%M} UTC, {(ends - datetime.now(UTC)).days} days left")
-    for name, one in nodes.items():
-        typer.echo(f"{name}: {'nothing stored yet' if one is None else _in_words(one)}")
+    version = _managed().present_version(config) if is_managed(config) else None
+    edge_status.show(edge, version, agent.status(edge), agent.certificate_ends(edge), as_json=as_json)
 
 
 def _managed() -> "ModuleType":
@@ -104,15 +93,3 @@ def _load(path: Path, broker: str | None) -> "EdgeConfig":
         config: EdgeConfig = _managed().present_config(path, url)
         return config
     return load_config(path, url)
-
-
-def _in_words(one: "BufferStatus") -> str:
-    oldest = (
-        "none" if one.oldest_waiting_ms is None else datetime.fromtimestamp(one.oldest_waiting_ms / 1000, UTC).isoformat(timespec="seconds")
-    )
-    damage = f"; DAMAGED and set aside: {', '.join(one.set_aside)}" if one.set_aside else ""
-    return (
-        f"{one.samples_stored} samples stored, {one.samples_dropped} dropped, "
-        f"{one.waiting_batches} batches ({one.waiting_bytes} bytes) waiting, oldest {oldest}, "
-        f"batch {one.acknowledged} of {one.newest} acknowledged in epoch {one.epoch}{damage}"
-    )

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import shutil
 from collections.abc import Coroutine, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 
@@ -13,6 +15,7 @@ from vigia.edge.buffer import BufferStatus, EdgeBuffer, buffer_status
 from vigia.edge.config import EdgeConfig, IdentityConfig
 from vigia.edge.messages import About
 from vigia.edge.node import EdgeNode
+from vigia.edge.node_status import NodeStatus, StatusFile
 
 log = structlog.get_logger()
 
@@ -79,9 +82,26 @@ def check(config: EdgeConfig) -> list[str]:
     return [f"{node.name}: {node.source['type']} -> {config.buffer_path(node)} -> {brokers}" for node in config.nodes]
 
 
-def status(config: EdgeConfig) -> dict[str, BufferStatus | None]:
-    """The buffer of each node by the node's name; None where there is none yet."""
-    return {node.name: buffer_status(config.buffer_path(node)) for node in config.nodes}
+@dataclass(frozen=True, slots=True)
+class NodeReport:
+    """What can be seen of a node from outside: its buffer, None before the first sample; how it is, None while no gateway runs it.
+
+    `free_bytes` is what the disk of the buffers has left, None when that is not known.
+    """
+
+    buffer: BufferStatus | None
+    now: NodeStatus | None
+    free_bytes: int | None
+
+
+def status(config: EdgeConfig) -> dict[str, NodeReport]:
+    """Each node by its name."""
+    try:
+        free_bytes = shutil.disk_usage(config.buffer.folder).free
+    except OSError:
+        free_bytes = None
+    paths = {node.name: config.buffer_path(node) for node in config.nodes}
+    return {name: NodeReport(buffer_status(path), StatusFile(path).read(), free_bytes) for name, path in paths.items()}
 
 
 def certificate_ends(config: EdgeConfig) -> datetime | None:

@@ -260,6 +260,7 @@ class EdgeBuffer:
         state.newest += 1
         state.waiting_batches += 1
         state.waiting_bytes += len(body)
+        state.waiting_samples += len(samples)
         state.samples_stored += len(samples)
         connection.execute(
             "insert into batch (eseq, birth_id, stored_ms, stored_s, priority, samples, body) values (?, ?, ?, ?, ?, ?, ?)",

@@ -17,6 +17,7 @@ def forget(connection: sqlite3.Connection, first: int, last: int, state: State) 
     connection.execute("delete from batch where eseq between ? and ?", (first, last))
     state.waiting_batches -= count
     state.waiting_bytes -= size
+    state.waiting_samples -= samples
     return int(samples)
 
 

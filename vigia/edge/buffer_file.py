@@ -34,7 +34,8 @@ create table state (
     samples_dropped integer not null,
     waiting_batches integer not null,
     waiting_bytes   integer not null,
-    running_s       integer not null default 0  -- how long this buffer has been in use: the clock by which batches grow old
+    running_s       integer not null default 0, -- how long this buffer has been in use: the clock by which batches grow old
+    waiting_samples integer not null default 0
 );
 create table birth (
     birth_id   integer primary key autoincrement,
@@ -89,6 +90,7 @@ class State:
     waiting_batches: int = 0
     waiting_bytes: int = 0
     running_s: int = 0
+    waiting_samples: int = 0
 
 
 _COLUMNS = ", ".join(field.name for field in fields(State))
@@ -111,6 +113,7 @@ class BufferStatus:
     waiting_batches: int
     waiting_bytes: int
     oldest_waiting_ms: int | None
+    waiting_samples: int = 0
     used_bytes: int = 0
     set_aside: tuple[str, ...] = ()
 
@@ -208,7 +211,14 @@ def replace_file(path: Path, state: State, births: list[Birth]) -> sqlite3.Conne
     )
     connection = _open(path)
     fresh = replace(
-        state, epoch=max(now_ms(), state.epoch + 1), newest=0, acknowledged=0, acknowledged_ms=None, waiting_batches=0, waiting_bytes=0
+        state,
+        epoch=max(now_ms(), state.epoch + 1),
+        newest=0,
+        acknowledged=0,
+        acknowledged_ms=None,
+        waiting_batches=0,
+        waiting_bytes=0,
+        waiting_samples=0,
     )
     connection.execute("begin immediate")
     write_state(connection, fresh)

@@ -7,7 +7,7 @@ from vigia.edge.buffer_columns import Layout
 from vigia.edge.buffer_records import read_device
 from vigia.edge.samples import Sample
 
-VERSION = 2
+VERSION = 3
 
 _TO_1 = (
     "alter table state add column running_s integer not null default 0",
@@ -31,6 +31,10 @@ _TO_2 = (
        ended integer not null default 0) without rowid""",
     "create table command_result (number integer primary key, device_id text not null, at integer not null, body text not null)",
 )
+_TO_3 = (
+    "alter table state add column waiting_samples integer not null default 0",
+    "update state set waiting_samples = (select coalesce(sum(samples), 0) from batch)",
+)
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
@@ -46,7 +50,7 @@ def upgrade(connection: sqlite3.Connection) -> None:
             for statement in _TO_1:
                 connection.execute(statement)
             _to_columns(connection)
-        for statement in _TO_2:
+        for statement in (*(_TO_2 if version < 2 else ()), *_TO_3):  # noqa: PLR2004 - a version
             connection.execute(statement)
         connection.execute(f"pragma user_version = {VERSION}")
         connection.execute("commit")

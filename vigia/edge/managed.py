@@ -55,6 +55,12 @@ def present_config(path: Path, broker_url: str | None = None) -> EdgeConfig:
     return managed.present()
 
 
+def present_version(path: Path) -> int | None:
+    """The version of the configuration that the gateway of this file runs. Raises ConfigError, or EdgeError without an identity."""
+    good = Snapshots(identity_config(path, read_tables(path)).folder).good
+    return None if good is None else good.version
+
+
 class Managed:
     """The gateway, and what its check-ins are told and tell."""
 

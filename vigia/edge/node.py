@@ -6,6 +6,7 @@ loses is still on disk and is sent again until the host has acknowledged it.
 
 import asyncio
 import random
+import time
 from dataclasses import replace
 from itertools import cycle
 
@@ -13,10 +14,12 @@ import structlog
 
 from vigia.edge.allowed import Allowed
 from vigia.edge.buffer import BufferUnavailableError, EdgeBuffer
+from vigia.edge.clock import now_ms
 from vigia.edge.commander import Commander
 from vigia.edge.config import BrokerConfig, NodeConfig
 from vigia.edge.connection import ConnectionLostError
 from vigia.edge.messages import About, Messages
+from vigia.edge.node_status import TELL_EVERY_S, NodeStatus, StatusFile
 from vigia.edge.outbox import Outbox
 from vigia.edge.report import ByException, Rule
 from vigia.edge.samples import Tick
@@ -50,7 +53,8 @@ class EdgeNode:
             ]
         )
         self._allowed = Allowed(config.command, source)
-        self._messages = Messages(self._allowed.announced, about)
+        self._about = about or About()
+        self._messages = Messages(self._allowed.announced, self._about)
         self._storing = asyncio.Lock()
         self._commander = Commander(config.name, self._allowed, self._messages, buffer, self._store)
         self._mail = Mail(buffer, Outbox(config.window, config.ack_timeout_s), command=self._commander.hear)
@@ -63,6 +67,7 @@ class EdgeNode:
             tasks.create_task(self._commander.run(), name=f"{self._config.name} command")
             tasks.create_task(self._settle(), name=f"{self._config.name} settle")
             tasks.create_task(self._drop_old(), name=f"{self._config.name} drop old")
+            tasks.create_task(self._tell_status(), name=f"{self._config.name} tell status")
 
     @property
     def name(self) -> str:
@@ -78,6 +83,23 @@ class EdgeNode:
     def source(self) -> SourceStatus:
         """How the node's source is doing now."""
         return self._supervisor.status
+
+    def status(self, samples_per_s: float) -> NodeStatus:
+        """How the node is now; its samples a second are known to the caller."""
+        source = self._supervisor.status
+        return NodeStatus(
+            now_ms(),
+            self._about.agent_version,
+            self._about.configuration,
+            str(self._config.source.get("type")),
+            source.state,
+            source.since_ms,
+            source.why,
+            source.samples,
+            samples_per_s,
+            self._mail.broker,
+            self._mail.connections,
+        )
 
     def reconnect(self) -> None:
         """End the session in order and begin another, with the credentials that are on disk now. What is not acknowledged comes again."""
@@ -149,6 +171,18 @@ class EdgeNode:
                 self._mail.settle_wanted.set()
                 await asyncio.sleep(DISK_PAUSE_S)
             await asyncio.sleep(SETTLE_EVERY_S)
+
+    async def _tell_status(self) -> None:
+        file = StatusFile(self._buffer.path)
+        samples_per_s = 0.0
+        try:
+            while True:
+                await asyncio.to_thread(file.write, self.status(samples_per_s))
+                before, began = self._supervisor.status.samples, time.monotonic()
+                await asyncio.sleep(TELL_EVERY_S)
+                samples_per_s = round((self._supervisor.status.samples - before) / (time.monotonic() - began), 1)
+        finally:
+            file.remove()
 
     async def _drop_old(self) -> None:
         while True:

@@ -42,7 +42,8 @@ class Mail:
     """What a node's tasks share.
 
     `watermark` is the host's word in the buffer's epoch; `wake` says that there is something to do; `anew` that the session is to end and
-    another to begin; `heard` that the host has acknowledged, be it nothing new.
+    another to begin; `heard` that the host has acknowledged, be it nothing new. `broker` is the address of the
+    one that there is a connection to, `connections` how many there were.
     """
 
     buffer: EdgeBuffer
@@ -52,6 +53,8 @@ class Mail:
     earlier: dict[int, int] = field(default_factory=dict)  # the host's word in epochs gone by
     anew: bool = False
     heard: bool = False
+    broker: str | None = None
+    connections: int = 0
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     settle_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     command: Callable[[str, bytes], None] = lambda _device_id, _data: None  # takes each DCMD
@@ -111,6 +114,8 @@ class Session:
         self._host.online = False  # until it says so here again
         filters = [node_command_filter(self._config.group_id, self._config.node_id), self._device_commands]
         await self._connection.open(filters if self._host_topic is None else [*filters, self._host_topic])
+        self._mail.broker = self._server.broker.address
+        self._mail.connections += 1
         try:
             await self._wait_for_host()
             self._begin()
@@ -118,6 +123,7 @@ class Session:
                 await self._work()
                 await self._rest()
         finally:
+            self._mail.broker = None
             self._outbox.end()
             farewell = (self._death_topic, encode(node_death(self._bd_seq, now_ms()))) if self.was_born else None
             await self._connection.close(farewell)
