@@ -284,12 +284,13 @@ class Gateway:
 
 
 class GatewayProcess(Gateway):
-    """The gateway as the command line runs it, so that it can be killed."""
+    """The gateway as the command line runs it, so that it can be killed; `more` are options of its own."""
 
     process: subprocess.Popen[bytes] | None = None
+    more: tuple[str, ...] = ()
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "vigia", "edge", "run", "--config", str(self.config)]
+        command = [sys.executable, "-m", "vigia", "edge", "run", "--config", str(self.config), *self.more]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "VIGIA_BROKER": self.url})
 

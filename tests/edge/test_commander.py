@@ -100,6 +100,7 @@ async def test_the_outcome_is_the_machines(bench: Bench, error: Exception | None
         await bench.until(lambda: len(bench.results) == 1)
     told = bench.results[0]
     assert (told["id"], told["command"], told["outcome"], told["reason"]) == ("c-1", "speed", outcome, str(error or ""))
+    assert bench.commander.outcomes == {outcome: 1}
 
 
 async def test_a_result_waits_until_its_device_is_there_again(bench: Bench) -> None:
@@ -173,6 +174,7 @@ async def test_a_flood_is_refused_and_does_not_fill_the_buffer(bench: Bench) -> 
         bench.hear("good")
         await bench.until(lambda: len(bench.results) > REFUSALS_TOLD_A_MINUTE)
     assert [one["outcome"] for one in bench.results] == ["refused"] * REFUSALS_TOLD_A_MINUTE + ["done"]
+    assert bench.commander.outcomes == {"refused": 2 * MOST_WAITING, "done": 1}
     assert bench.hands.written == [5.0]
 
 

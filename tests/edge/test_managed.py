@@ -19,6 +19,7 @@ from vigia.authority.issuing import Authority
 from vigia.edge import EdgeError
 from vigia.edge.identity import Place, new_request, take_certificate, take_place
 from vigia.edge.managed import Managed
+from vigia.edge.metrics import Gateway
 from vigia.edge.snapshots import Snapshot, Snapshots
 from vigia.errors import ConfigError
 from vigia.sparkplug import names, statements
@@ -283,6 +284,11 @@ async def test_births_tell_the_program_and_the_configuration(plant: Plant, host:
     birth = host.payloads(MessageType.NBIRTH)[0]
     told = {name: metric.value for name in (names.AGENT_VERSION, names.CONFIGURATION) if (metric := birth.metric(name)) is not None}
     assert told == {names.AGENT_VERSION: version("vigia"), names.CONFIGURATION: hashlib.sha256(REPLAY.encode()).hexdigest()}
+
+
+def test_metrics_tell_how_long_the_certificate_is_valid(plant: Plant) -> None:
+    (family,) = [one for one in Gateway(lambda: (), plant.identity).collect() if one.name == "vigia_edge_certificate_seconds"]
+    assert family.samples[0].value == pytest.approx(LIFE.total_seconds(), abs=100)
 
 
 @pytest.mark.parametrize("text", ["[identity]\n", "identity = 1\n", '[identity]\nfolder = "i"\nfoo = 1\n'])

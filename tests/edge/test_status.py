@@ -51,13 +51,13 @@ def test_a_file_that_makes_no_sense_is_none(tmp_path: Path, text: str) -> None:
 def test_one_of_a_gateway_that_was_killed_is_none(tmp_path: Path) -> None:
     file = StatusFile(tmp_path / "b.sqlite")
     for age_ms, there in ((0, True), (2 * OLD_MS, False)):
-        file.write(NodeStatus(now_ms() - age_ms, "1", "", "modbus", "unavailable", 1, "nobody answers", 0, 0.0, None, 0))
+        file.write(NodeStatus(now_ms() - age_ms, "1", "", "modbus", "unavailable", 1, "nobody answers", 0, 0.0, None, 0, 0, {}, {}))
         assert (file.read() is not None) == there
     assert node_status.OLD_MS > 3 * 1000 * node_status.TELL_EVERY_S
 
 
 def test_a_folder_that_is_not_there_is_no_reason_to_fail(tmp_path: Path) -> None:
     file = StatusFile(tmp_path / "away" / "b.sqlite")
-    file.write(NodeStatus(now_ms(), "1", "", "modbus", "running", 1, "", 0, 0.0, None, 0))
+    file.write(NodeStatus(now_ms(), "1", "", "modbus", "running", 1, "", 0, 0.0, None, 0, 0, {}, {}))
     file.remove()
     assert file.read() is None

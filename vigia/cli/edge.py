@@ -27,21 +27,45 @@ Check = Annotated[
 CheckAsJson = Annotated[bool, typer.Option("--json", help="With --check: print one JSON object instead of text.")]
 Patience = Annotated[float, typer.Option(min=0.1, help="Seconds that --check waits for what the sources tell.")]
 
+MetricsHost = Annotated[
+    str, typer.Option(help="Address to tell metrics on (env VIGIA_EDGE_METRICS_HOST).", envvar="VIGIA_EDGE_METRICS_HOST", show_envvar=False)
+]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65_535,
+        help="Port to tell metrics on, 0 for a free one; none by default (env VIGIA_EDGE_METRICS_PORT).",
+        envvar="VIGIA_EDGE_METRICS_PORT",
+        show_envvar=False,
+        show_default=False,
+    ),
+]
+
 
 @app.command()
-def run(config: Config, check: Check = False, patience: Patience = 10.0, as_json: CheckAsJson = False, broker: Broker = None) -> None:
+def run(
+    config: Config,
+    check: Check = False,
+    patience: Patience = 10.0,
+    as_json: CheckAsJson = False,
+    metrics_host: MetricsHost = "127.0.0.1",
+    metrics_port: MetricsPort = None,
+    broker: Broker = None,
+) -> None:
     """Run the gateway until SIGTERM or Ctrl-C. Without broker or host it goes on storing."""
     from vigia.edge import agent
-    from vigia.edge.config import is_managed
+    from vigia.edge.config import MetricsConfig, is_managed
 
+    metrics = None if metrics_port is None else MetricsConfig(metrics_host, metrics_port)
     url = broker or load_settings().broker
     if check:
         words, edge = _managed().check(config, url) if is_managed(config) else ("", _load(config, url))
         edge_check.check(words, edge, patience, as_json=as_json)
     elif is_managed(config):
-        loop.run_until_stopped(_managed().run(config, url))
+        loop.run_until_stopped(_managed().run(config, url, metrics))
     else:
-        loop.run_until_stopped(agent.run(_load(config, url)))
+        loop.run_until_stopped(agent.run(_load(config, url), metrics))
 
 
 @app.command()

@@ -3,30 +3,46 @@
 import asyncio
 import contextlib
 import shutil
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
+from pathlib import Path
 
 import structlog
 
 from vigia.edge import EdgeError
 from vigia.edge.buffer import BufferStatus, EdgeBuffer, buffer_status
-from vigia.edge.config import EdgeConfig, IdentityConfig
+from vigia.edge.config import EdgeConfig, IdentityConfig, MetricsConfig
 from vigia.edge.messages import About
 from vigia.edge.node import EdgeNode
 from vigia.edge.node_status import NodeStatus, StatusFile
+from vigia.errors import ConfigError
 
 log = structlog.get_logger()
 
 
-async def run(config: EdgeConfig) -> None:
+async def run(config: EdgeConfig, metrics: MetricsConfig | None = None) -> None:
     """Run every node until cancelled; a broker or host that is away is waited for.
 
-    Raises EdgeError when a buffer cannot be opened or a source cannot be understood.
+    Raises EdgeError when a buffer cannot be opened or a source cannot be understood, ConfigError when `metrics` cannot be told there.
     """
-    with opened(config) as nodes:
+    identity = None if config.identity is None else config.identity.folder
+    with opened(config) as nodes, telling(metrics, lambda: nodes, identity):
         await run_nodes(nodes, *([] if config.identity is None else [_check_in(config.identity, nodes)]))
+
+
+def telling(
+    metrics: MetricsConfig | None, nodes: Callable[[], Sequence[EdgeNode]], identity: Path | None
+) -> contextlib.AbstractContextManager[object]:
+    """What `metrics` asks for, while the context lasts. Raises ConfigError when the address, or the library, cannot be had."""
+    if metrics is None:
+        return contextlib.nullcontext()
+    try:
+        from vigia.edge.metrics import told  # noqa: PLC0415 - a gateway that is not asked for metrics needs no library for them
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"metrics need {error.name}, which is not installed; install vigia[edge]") from None
+    return told(metrics, nodes, identity)
 
 
 @contextlib.contextmanager

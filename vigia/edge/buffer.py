@@ -9,6 +9,7 @@ import contextlib
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -65,6 +66,7 @@ class EdgeBuffer:
         self.path = path
         self.max_bytes = max_bytes
         self.max_age_s = max_age_s
+        self.drops: Counter[str] = Counter()  # batches dropped since it was opened, by reason
         self._lock = threading.RLock()
         self._closed = False
         self._disk = Disk(path)
@@ -284,6 +286,7 @@ class EdgeBuffer:
 
     def _say_dropped(self, batches: int, reason: str) -> int:
         if batches:
+            self.drops[reason] += batches
             log.warning("batches dropped", buffer=self.path.name, batches=batches, reason=reason)
         return batches
 

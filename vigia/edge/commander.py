@@ -7,7 +7,7 @@ result is told at least once. A result is an ordinary numbered sample of the dev
 import asyncio
 import json
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, TypeVar
 
@@ -51,11 +51,14 @@ class Commander:
         self._waiting: deque[tuple[str, bytes]] = deque()
         self._wake = asyncio.Event()
         self._seen: dict[str, int] = {}
+        self.outcomes: Counter[str] = Counter()
+        """How many commands ended how, since the gateway's start."""
         self._refusals_told: deque[float] = deque(maxlen=REFUSALS_TOLD_A_MINUTE)
 
     def hear(self, device_id: str, data: bytes) -> None:
         """A DCMD arrived."""
         if len(self._waiting) >= MOST_WAITING:
+            self.outcomes["refused"] += 1
             self._log.warning("command refused", device=device_id, reason=f"{MOST_WAITING} commands wait already")
             return
         self._waiting.append((device_id, data))
@@ -86,6 +89,7 @@ class Commander:
             payload = self._messages.device_command(device or Device(device_id, "", "", ()), data)
             command = read(device_id, [(metric.name, metric.value) for metric in payload.metrics], payload.timestamp)
         except PayloadError as error:
+            self.outcomes["refused"] += 1
             self._log.warning("command refused", device=device_id, reason=f"not a Sparkplug message: {error}")
             return
         except MalformedCommandError as error:
@@ -144,9 +148,12 @@ class Commander:
         if device is not None and self._allowed.announced(device) and not many:
             self._refusals_told.append(now)
             await self._end(id_, device_id, name, "refused", reason)
+        else:
+            self.outcomes["refused"] += 1
 
     async def _end(self, id_: str, device_id: str, name: str, outcome: Outcome, reason: str) -> None:
         """Put the result on disk, however long that refuses."""
+        self.outcomes[outcome] += 1
         at = now_ms()
         body = {"id": id_ or None, "command": name or None, "outcome": outcome, "reason": reason, "at": at}
         await self._on_disk(self._memory.end, id_, device_id, at, json.dumps(body, separators=(",", ":"), ensure_ascii=False))

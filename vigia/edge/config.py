@@ -151,6 +151,14 @@ class IdentityConfig(_Table):
         return self.model_copy(update={"folder": folder / self.folder})
 
 
+@dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """Where to tell metrics, in HTTP; port 0 picks a free one."""
+
+    host: str
+    port: int
+
+
 class _Identified(_Table):
     identity: IdentityConfig
 

@@ -16,7 +16,7 @@ import structlog
 
 from vigia.edge import EdgeError, agent
 from vigia.edge.check_in import CheckIns
-from vigia.edge.config import EdgeConfig, IdentityConfig, build_config, identity_config, read_tables
+from vigia.edge.config import EdgeConfig, IdentityConfig, MetricsConfig, build_config, identity_config, read_tables
 from vigia.edge.identity import load
 from vigia.edge.node import EdgeNode
 from vigia.edge.snapshots import Snapshot, Snapshots
@@ -27,12 +27,14 @@ log = structlog.get_logger()
 LOOK_EVERY_S = 0.2
 
 
-async def run(path: Path, broker_url: str | None = None) -> None:
+async def run(path: Path, broker_url: str | None = None, metrics: MetricsConfig | None = None) -> None:
     """Run the gateway of this file until cancelled; `broker_url`, when given, is used instead of what the server says.
 
     Raises ConfigError when the file or the configuration that ran well cannot be used any more, EdgeError when the gateway cannot go on.
     """
-    await Managed(path, broker_url).run()
+    managed = Managed(path, broker_url)
+    with agent.telling(metrics, lambda: managed.nodes, managed.identity):
+        await managed.run()
 
 
 def check(path: Path, broker_url: str | None = None) -> tuple[str, EdgeConfig | None]:
@@ -70,7 +72,9 @@ class Managed:
         self._settings: IdentityConfig = identity_config(path, read_tables(path))
         self._snapshots = Snapshots(self._settings.folder)
         self._check_ins = CheckIns(self._settings.folder, self._settings.check_in_s, self)
-        self._nodes: Sequence[EdgeNode] = ()
+        self.identity = self._settings.folder
+        self.nodes: Sequence[EdgeNode] = ()
+        """Those that run now."""
         self._offered = asyncio.Event()
 
     async def run(self) -> None:
@@ -102,7 +106,7 @@ class Managed:
 
     def renewed(self) -> None:
         """There is another certificate."""
-        for node in self._nodes:
+        for node in self.nodes:
             node.reconnect()
 
     def offered(self, snapshot: Snapshot) -> None:
@@ -164,12 +168,12 @@ class Managed:
     async def _running(self, config: EdgeConfig) -> AsyncIterator[asyncio.Task[None]]:
         """The nodes of `config` run; leaving ends them in order."""
         with agent.opened(config) as nodes:
-            self._nodes = nodes
+            self.nodes = nodes
             work = asyncio.create_task(agent.run_nodes(nodes))
             try:
                 yield work
             finally:
-                self._nodes = ()
+                self.nodes = ()
                 work.cancel()
                 await asyncio.wait((work,))
                 if not work.cancelled():
@@ -178,7 +182,7 @@ class Managed:
     async def _judge(self, work: asyncio.Task[None]) -> None:
         """Return when every source has come up and the host has acknowledged; raises EdgeError when that takes too long."""
         deadline = time.monotonic() + self._settings.trial_s
-        while (missing := _missing(self._nodes)) is not None:
+        while (missing := _missing(self.nodes)) is not None:
             if work.done():
                 work.result()
             if time.monotonic() > deadline:

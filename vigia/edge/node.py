@@ -75,6 +75,11 @@ class EdgeNode:
         return self._config.name
 
     @property
+    def buffer(self) -> EdgeBuffer:
+        """Where its samples wait."""
+        return self._buffer
+
+    @property
     def is_heard(self) -> bool:
         """Whether the host has acknowledged anything since the node was made."""
         return self._mail.heard
@@ -99,6 +104,9 @@ class EdgeNode:
             samples_per_s,
             self._mail.broker,
             self._mail.connections,
+            self._mail.outbox.resent,
+            dict(self._buffer.drops),
+            dict(self._commander.outcomes),
         )
 
     def reconnect(self) -> None:

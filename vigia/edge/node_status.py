@@ -20,7 +20,8 @@ class NodeStatus:
     """How a node was at `at_ms`; times in milliseconds since 1970 UTC.
 
     `configuration` is the SHA-256 of what it runs, `last_error` why the source was last away, "" for never; `samples` were read since the
-    gateway's start, `samples_per_s` of late. `broker` is the address of the one it is connected to.
+    gateway's start, `samples_per_s` of late. `broker` is the address of the one it is connected to. Since the gateway's start too: `resent`
+    batches, `dropped` batches by reason, `commands` by outcome.
     """
 
     at_ms: int
@@ -34,6 +35,9 @@ class NodeStatus:
     samples_per_s: float
     broker: str | None
     connections: int
+    resent: int
+    dropped: dict[str, int]
+    commands: dict[str, int]
 
 
 class StatusFile:
