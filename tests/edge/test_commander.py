@@ -37,6 +37,9 @@ class Hands:
     def writable(self, _device: str, _name: str) -> Point:
         return MACHINE.points[0]
 
+    def target(self, _device: str, _name: str) -> str:
+        return "speed"
+
     async def write(self, _device: str, _point: str, value: Value) -> None:
         self.written.append(value)
         if self.error is not None:

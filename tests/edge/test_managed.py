@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from edge_harness import Host, recording, told
+from modbus_machine import Machine
 from typer.testing import CliRunner
 
 from vigia import cli
@@ -58,6 +59,33 @@ address = 1
 type = "int16"
 """
 
+PUMP = """
+[[node]]
+heartbeat_s = 0.5
+ack_timeout_s = 1.0
+[node.source]
+type = "modbus"
+host = "127.0.0.1"
+port = {port}
+[[node.source.device]]
+device_id = "P-101"
+serial = "1"
+model = "m"
+poll_s = 0.1
+[[node.source.device.point]]
+name = "speed"
+table = "holding_register"
+address = 1
+"""
+COMMAND = """
+[[node.command]]
+device = "P-101"
+name = "speed"
+acts_on = "speed"
+low = 0.0
+high = 50.0
+"""
+
 
 async def until(condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
     deadline = time.monotonic() + timeout_s
@@ -82,11 +110,15 @@ class Plant:
         take_place(self.identity, Place("http://127.0.0.1:1", None, "air", "bcn", broker, None))
         take_certificate(self.identity, authority.issue(request, "air:bcn", datetime.now(UTC), LIFE).chain)
         (folder / "recording.txt").write_text(recording())
-        (folder / "edge.toml").write_text(
-            f'[identity]\nfolder = "identity"\ncheck_in_s = 60\ntrial_s = {TRIAL_S}\n[buffer]\nfolder = "buffers"\n'
-        )
+        self.own("")
         self.write({"kind": "install", "role": "L", "serial": "ESN-2", "unit": 2, "hour": 0})
         self.write({"kind": "install", "role": "R", "serial": "ESN-3", "unit": 3, "hour": 0})
+
+    def own(self, identity: str) -> None:
+        """Write the gateway's own file, with more lines for `[identity]`."""
+        (self.folder / "edge.toml").write_text(
+            f'[identity]\nfolder = "identity"\ncheck_in_s = 60\ntrial_s = {TRIAL_S}\n{identity}[buffer]\nfolder = "buffers"\n'
+        )
 
     def write(self, entry: dict[str, object]) -> None:
         with (self.folder / "logbook.jsonl").open("a") as file:
@@ -103,6 +135,12 @@ class Plant:
         """What runs well."""
         good = self.snapshots.good
         return good and good.version
+
+    @property
+    def refused(self) -> int | None:
+        """What did not run last."""
+        failure = self.snapshots.failure
+        return failure and failure.version
 
     @property
     def snapshots(self) -> Snapshots:
@@ -225,6 +263,35 @@ async def test_it_goes_on_with_the_good_configuration_after_a_restart(plant: Pla
     async with plant.running():
         plant.clock(1)
         await until(lambda: set(host.rows) == flown(1), "readings")
+
+
+async def test_commands_are_the_plants_decision(plant: Plant, host: Host) -> None:
+    assert host.acknowledging
+    async with Machine({1: {"holding_register": [[0, "0001 0002"]], "coil": [0]}}) as machine:
+        allowing = PUMP.format(port=machine.port) + COMMAND
+        async with plant.running() as managed:
+            managed.offered(plant.snapshot(1, allowing))
+            await until(lambda: plant.refused == 1, "the first refusal")
+            assert "(air/bcn P-101 speed), which is this plant's decision" in managed.report()["failed"]["why"]
+        plant.own("commands_from_server = true\n")
+        async with plant.running() as managed:
+            managed.offered(plant.snapshot(2, allowing))
+            await until(lambda: plant.version == 2, "what the plant agrees to")
+        plant.own("")
+        async with plant.running() as managed:
+            offers = [
+                (allowing.replace("poll_s = 0.1", "poll_s = 0.2"), True),
+                (allowing.replace("high = 50.0", "high = 60.0"), False),
+                (allowing.replace("address = 1", "address = 0"), False),
+                (allowing + COMMAND.replace('name = "speed"', 'name = "Device Control/speed"'), False),
+                (PUMP.format(port=machine.port), True),
+                (allowing, False),
+            ]
+            for number, (toml, good) in enumerate(offers, start=3):
+                managed.offered(plant.snapshot(number, toml))
+                await until(lambda: number in {plant.version, plant.refused}, f"configuration {number}")  # noqa: B023
+                assert (plant.version == number) == good, number
+    assert plant.version == 7
 
 
 def test_only_what_the_own_server_signed_for_this_gateway_is_believed(plant: Plant, tmp_path: Path) -> None:

@@ -57,6 +57,14 @@ class Restarts:
         return {"name": self._name, "object": f"nsu={PLANT};s={self._name} unit", "node": f"nsu={PLANT};s={self._name}", **settings}
 
 
+def test_a_target_changes_with_what_is_written_and_with_nothing_else() -> None:
+    def target(address: str = "opc.tcp://127.0.0.1:1", **settings: object) -> str:
+        return source(address, points("speed", **settings)).target("press", "speed")
+
+    assert target(dead_band=1.0, documentation="of the spindle") == target()
+    assert len({target(), target("opc.tcp://127.0.0.1:2"), target(high=9.0), target(index=None, node=f"nsu={PLANT};s=other")}) == 4
+
+
 def commandable(machine: Machine, said: list[dict[str, object]], *methods: dict[str, object]) -> Any:  # noqa: ANN401
     device = {"device_id": "press", "serial": "SN-1", "model": "m", "point": said, "method": list(methods)}
     return source(machine.url, said, device=[device])

@@ -5,10 +5,21 @@ from dataclasses import replace
 
 from vigia.edge.command_config import CommandConfig
 from vigia.edge.commands import Announced, Rule
+from vigia.edge.config import EdgeConfig
 from vigia.edge.samples import Device, Point, Value
 from vigia.edge.sources import CommandRefusedError, Source, Writable
 from vigia.sparkplug.datatypes import DataType
 from vigia.sparkplug.names import COMMAND_RESULT
+
+
+def commands_of(config: EdgeConfig) -> dict[str, str]:
+    """What each command of `config` allows, by node, device and name: the words are equal only when all of it is, down to the machine."""
+    return {
+        f"{node.name} {one.device} {one.name}": repr((one.model_dump(), source.target(one.device, one.acts_on)))
+        for node, source in zip(config.nodes, config.sources, strict=True)
+        for one in node.command
+        if isinstance(source, Writable)
+    }
 
 
 class Allowed:

@@ -145,6 +145,7 @@ class IdentityConfig(_Table):
     folder: Path = Field(description="Folder that `vigia edge enroll` filled.")
     check_in_s: float = Field(default=30.0, gt=0, le=3600, description="How often the gateway asks its server for what is new.")
     trial_s: float = Field(default=60.0, gt=0, le=3600, description="A new configuration that does not run well for so long is left.")
+    commands_from_server: bool = Field(default=False, description="Whether a configuration from the server may add or change commands.")
 
     def below(self, folder: Path) -> Self:
         """The same with an absolute folder; a relative one stands in `folder`."""

@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from vigia.edge import EdgeError, agent
+from vigia.edge.allowed import commands_of
 from vigia.edge.check_in import CheckIns
 from vigia.edge.config import EdgeConfig, IdentityConfig, MetricsConfig, build_config, identity_config, read_tables
 from vigia.edge.identity import load
@@ -135,6 +136,7 @@ class Managed:
             if not self._snapshots.begin_trial():
                 raise EdgeError("the gateway ended while it tried it")
             config = self._config(trial)
+            self._check_commands(config)
             async with self._running(config) as work:
                 await self._judge(work)
                 self._snapshots.keep()
@@ -163,6 +165,21 @@ class Managed:
             return build_config(self._path, tables, hashlib.sha256(snapshot.toml.encode()).hexdigest(), self._broker_url)
         except ConfigError as error:
             raise ConfigError(str(error).replace(str(self._path), f"configuration {snapshot.version}")) from None
+
+    def _check_commands(self, config: EdgeConfig) -> None:
+        """Raise EdgeError when `config` allows a command that what runs well does not allow, or not so, and the plant has not agreed."""
+        if self._settings.commands_from_server:
+            return
+        try:
+            allowed = commands_of(self.present())
+        except VigiaError:  # nothing runs yet, or it cannot be used any more
+            allowed = {}
+        fresh = [name for name, what in commands_of(config).items() if allowed.get(name) != what]
+        if fresh:
+            raise EdgeError(
+                f"it adds or changes what may be commanded ({', '.join(fresh)}), which is this plant's decision; "
+                "to agree, write commands_from_server = true into [identity] of the gateway's own file"
+            )
 
     @contextlib.asynccontextmanager
     async def _running(self, config: EdgeConfig) -> AsyncIterator[asyncio.Task[None]]:

@@ -67,6 +67,9 @@ class ScriptedSource:
     def writable(self, _device: str, name: str) -> Point:
         return Point(name, DataType[name])
 
+    def target(self, device: str, name: str) -> str:
+        return f"{device}/{name}"
+
     async def write(self, device: str, point: str, value: Value) -> None:
         """Every machine of this kind takes everything."""
 

@@ -51,6 +51,9 @@ class Writable(Protocol):
     def writable(self, device: str, name: str) -> Point:
         """The point or method `name` of `device`, as far as it is known. Raises EdgeError saying why when it cannot be written."""
 
+    def target(self, device: str, name: str) -> str:
+        """What a write to `name` does to which machine: a text that changes when either does. Raises EdgeError like `writable`."""
+
     async def write(self, device: str, point: str, value: Value) -> None:
         """Write `value`, in the point's unit, or call the method; once, and return when the machine has said that it did.
 

@@ -55,6 +55,12 @@ class ModbusSource:
         """The coil or holding register called `name`. Raises EdgeError when there is none."""
         return self._writable(device, name)[1].point
 
+    def target(self, device: str, name: str) -> str:
+        """Which register of which unit, and how it is written. Raises EdgeError."""
+        unit, place = self._writable(device, name)
+        where = (self._config.host, self._config.port, self._config.framing, unit.unit_id, unit.word_order, unit.byte_order)
+        return repr((*where, place.model_dump(exclude={"documentation", "separate"})))
+
     async def write(self, device: str, point: str, value: Value) -> None:
         """Write once, between two polls. Raises CommandRefusedError, SourceUnavailableError."""
         unit, place = self._writable(device, point)

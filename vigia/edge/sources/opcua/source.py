@@ -127,6 +127,12 @@ class OpcUaSource:
         found = self._writable(device, name)
         return method_point(found) if isinstance(found, MethodConfig) else found.point
 
+    def target(self, device: str, name: str) -> str:
+        """Which node of which server, and its range. Raises EdgeError."""
+        found = self._writable(device, name)
+        config = found if isinstance(found, MethodConfig) else found.config
+        return repr((self._config.url, config.model_dump(exclude={"documentation", "group", "dead_band", "dead_band_percent"})))
+
     async def write(self, device: str, point: str, value: Value) -> None:
         """Write the variable, or call the method. Raises CommandRefusedError with the server's status, SourceUnavailableError."""
         found = self._writable(device, point)
