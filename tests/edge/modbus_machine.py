@@ -1,6 +1,7 @@
 """A machine that speaks Modbus: pymodbus' own server on a free port, with a memory to set and manners to lose."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -80,6 +81,30 @@ class Machine:
             return None
 
         return action
+
+
+class Pump:
+    """A Modbus machine, unit 1, in a thread of its own. `writes` are the addresses of the requests that wrote."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.machine = Machine({1: memory})
+        self._loop = asyncio.new_event_loop()
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self.machine.start(), self._loop).result(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self.machine.stop(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    @property
+    def writes(self) -> list[int]:
+        return [address for _, (table, address, _) in list(self.machine.requests) if table == "write"]
 
 
 def _blocks(memory: Memory) -> tuple[list[SimData], list[SimData], list[SimData], list[SimData]]:

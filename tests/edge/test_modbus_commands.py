@@ -1,16 +1,14 @@
 """Commands from a Sparkplug host to a Modbus machine: what is allowed acts, once; all else is refused with its reason."""
 
-import asyncio
 import contextlib
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from command_harness import BareHost, CommandedGateway, now_ms
 from edge_harness import wait_for
-from modbus_machine import Machine
+from modbus_machine import Pump
 
 from vigia.sparkplug import names
 from vigia.sparkplug.datatypes import DataType
@@ -64,33 +62,9 @@ max_age_s = 5.0
 """
 
 
-class Pump:
-    """A Modbus machine in a thread of its own. `writes` are the requests that wrote, as (table of the request, address)."""
-
-    def __init__(self) -> None:
-        self.machine = Machine({1: {"holding_register": [[0, "0000 001e"]]}})
-        self._loop = asyncio.new_event_loop()
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self.machine.start(), self._loop).result(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self.machine.stop(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
-
-    @property
-    def writes(self) -> list[int]:
-        return [address for _, (table, address, _) in list(self.machine.requests) if table == "write"]
-
-
 @pytest.fixture
 def pump() -> Iterator[Pump]:
-    with Pump() as running:
+    with Pump({"holding_register": [[0, "0000 001e"]]}) as running:
         yield running
 
 
