@@ -13,6 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from vigia.analytics.kernels import subspace as kernel
 from vigia.errors import VigiaError
 
 LAGS = 3
@@ -83,13 +84,15 @@ class Subspace:
 
     def watch(self, rows: NDArray[np.float64]) -> Watched:
         """Statistics of float64[n, channels] in the order of time; a NaN is read as the value before it, or the baseline's mean."""
-        smooth = _averaged(_past((_filled(rows, self.mean) - self.mean) / self.deviation))
-        scores = smooth @ self.axes
-        each = np.square(scores) / self.wander / self.limit
-        shares = smooth * ((scores / self.wander / self.limit) @ self.axes.T)
-        channels = len(self.mean)
-        contribution = shares.reshape(len(rows), LAGS, channels).sum(axis=1)
-        t2, spe = each[:, : self.strong].sum(axis=1), each[:, self.strong :].sum(axis=1)
+        past = _past((_filled(rows, self.mean) - self.mean) / self.deviation)
+        width = past.shape[1]
+        weight = 1.0 / self.wander / self.limit
+        axes = np.ascontiguousarray(self.axes.T)[None]
+        models = kernel.Models(np.zeros((1, width)), np.ones((1, width)), axes, weight[None], np.array([self.strong]))
+        t2, spe = kernel.statistics(past, np.array([0, len(past)]), models, np.zeros((1, width)), WEIGHT)
+        smooth = _averaged(past)
+        shares = smooth * ((smooth @ self.axes * weight) @ self.axes.T)
+        contribution = shares.reshape(len(rows), LAGS, len(self.mean)).sum(axis=1)
         return Watched(t2 + spe, t2, spe, contribution)
 
 
@@ -117,8 +120,5 @@ def _past(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 def _averaged(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """The moving average, from 0 on: a healthy machine's is there."""
     average = np.empty_like(rows)
-    now = np.zeros(rows.shape[1])
-    for i, row in enumerate(rows):
-        now = now + WEIGHT * (row - now)
-        average[i] = now
+    kernel.smooth(rows, np.zeros(rows.shape[1]), WEIGHT, average)
     return average
