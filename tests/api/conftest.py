@@ -243,7 +243,7 @@ class _Filler:
         why = Jsonb([{"point": "T50", "share": 0.5, "value": 1.0, "healthy": 0.9, "unit": "[degR]"}])
         about = {"failure_mode": "wear", "at": NOW, "contributions": why, "model_version_id": version_id}
         self.add("prediction", **standing, **numbers, **about)
-        found = {"point_id": self.tenant.ids["point_id"], "detector": "cusum", "at": NOW, "score": 1.5, "why": Jsonb({"mean": 1.0})}
+        found = {"point_id": self.tenant.ids["point_id"], "detector": "drift", "at": NOW, "score": 1.5, "why": Jsonb({"mean": 1.0})}
         self.add("finding", customer_id=standing["customer_id"], asset_id=standing["asset_id"], **found)
 
     def work(self, standing: dict[str, int], technician_id: int) -> None:

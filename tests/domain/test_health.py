@@ -17,6 +17,8 @@ WELL = Signs(installed=True, failed=False, in_work=False, reading_at=NOW)
         (WELL, Health.NORMAL, Why.NOTHING_UNUSUAL),
         (replace(WELL, conditions=["failure_predicted:hpc_degradation"]), Health.MAINTENANCE_REQUIRED, Why.PREDICTED),
         (replace(WELL, conditions=["drift:T50"]), Health.OFF_SPEC, Why.DRIFTING),
+        (replace(WELL, conditions=["rate:T50", "sensor:T50"]), Health.OFF_SPEC, Why.DRIFTING),
+        (replace(WELL, conditions=["sensor:T50"]), Health.CHECK, Why.SENSOR_FAULT),
         (replace(WELL, conditions=["drift:T50", "failure_predicted:hpc_degradation"]), Health.MAINTENANCE_REQUIRED, Why.PREDICTED),
         (replace(WELL, failed=True, conditions=["failure_predicted:hpc_degradation"]), Health.FAILURE, Why.FAILED),
         (replace(WELL, conditions=["failed"]), Health.FAILURE, Why.FAILED),

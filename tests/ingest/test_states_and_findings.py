@@ -1,6 +1,9 @@
 """State changes and findings become jobs in the transaction of their readings."""
 
+import numpy as np
 from ingest_harness import Edge, Line, line, query
+
+from vigia.analytics import detectors
 
 HOURS = 130
 
@@ -79,3 +82,47 @@ async def test_a_rolled_back_transaction_leaves_no_memory(wire: Line, edge: Edge
     before = query(seeded, "select encode(state, 'hex') from detector_snapshot")
     await wire.hear(*(edge.data("R1", hour, eseq=hour, **drifting(hour)) for hour in range(1, 60)))
     assert query(seeded, "select encode(state, 'hex') from detector_snapshot") == before
+
+
+async def test_a_sensor_that_says_nothing_any_more_is_a_finding_of_its_own(wire: Line, edge: Edge, seeded: str) -> None:
+    await wire.hear(*edge.born())
+    await wire.hear(*(edge.data("R1", hour, **drifting(hour)) for hour in range(1, 60)))
+    await wire.hear(*(edge.data("R1", hour, **{**drifting(hour), "Ps30": None}) for hour in range(60, 70)))
+    found = query(seeded, "select detector, why ->> 'point', why ->> 'fault' from finding")
+    assert found == [("sensor", "Ps30", "drop_out")]
+
+
+def memory(dsn: str, point: str) -> np.void:
+    """What the detectors remember of R1's point."""
+    ((point_id,),) = query(
+        dsn,
+        f"select point_id from point join asset using (asset_id) where serial_number = 'SN-R1' and name = '{point}'",  # noqa: S608
+    )
+    ((point_ids, state),) = query(dsn, "select point_ids, state from detector_snapshot")
+    records: np.void = np.frombuffer(bytes(state), detectors.STATE)[list(point_ids).index(point_id)]  # type: ignore[arg-type,call-overload]
+    return records
+
+
+async def test_nothing_is_learned_while_a_case_is_open_and_afterwards_anew(seeded: str, edge: Edge) -> None:
+    async with line(seeded) as one:
+        await one.hear(*edge.born())
+        await one.hear(*(edge.data("R1", hour, T50=500.0 + hour % 3) for hour in range(1, 80)))
+        healthy = memory(seeded, "T50")
+        query(
+            seeded,
+            "insert into failure_case (customer_id, role_id, asset_id, failure_mode, opened_at)"
+            " select 1, role_id, asset_id, 'wear', '2026-01-04 08:00+00' from installation order by installation_id limit 1 returning 1",
+        )
+        await one.hear(*(edge.data("R1", hour, T50=500.5 + hour % 3) for hour in range(81, 100)))
+        ill = memory(seeded, "T50")
+        assert (ill["level"], ill["spread"], ill["mean"]) == (healthy["level"], healthy["spread"], healthy["mean"])
+        assert ill["last_ts"] > healthy["last_ts"]
+        query(seeded, "update failure_case set closed_at = '2026-01-05 05:00+00' returning 1")
+    for first in (100, 140):  # also by a process that never knew of the case
+        async with line(seeded) as one:
+            await one.hear(*edge.born())
+            await one.hear(*(edge.data("R1", hour, T50=520.0 + hour % 3) for hour in range(first, first + 30)))
+    renewed = memory(seeded, "T50")
+    assert 520.0 < renewed["mean"] < 522.0
+    assert renewed["learned"] == 50
+    assert query(seeded, "select * from finding") == []

@@ -197,7 +197,7 @@ async def _dispatch(tx: Transaction, asset_id: int, now: datetime, flown: Flown,
 async def _drift(tx: Transaction, flight: Flight) -> None:
     point = await points.point(tx, flight.asset_id, "T50")
     assert point is not None
-    finding = NewFinding(flight.place.customer_id, flight.asset_id, point.point_id, "cusum", at(HOURS - 7), 1.3, {"direction": "up"})
+    finding = NewFinding(flight.place.customer_id, flight.asset_id, point.point_id, "drift", at(HOURS - 7), 1.3, {"direction": "up"})
     await finding_to_alarm.handle_finding(tx, await findings.add(tx, finding))
 
 

@@ -87,14 +87,14 @@ class Plant:
             assert row is not None
             return int(row[0])
 
-    async def find(self, asset_id: int, hour: int, point: str = "T50") -> int:
+    async def find(self, asset_id: int, hour: int, point: str = "T50", detector: str = "drift") -> int:
         """A stored finding; its id."""
         async with self.service.transaction() as tx:
             cursor = await tx.execute(
                 """insert into finding (customer_id, asset_id, point_id, detector, at, score, why)
-                   select 1, asset_id, point_id, 'cusum', %s, 1.2, '{}' from point where asset_id = %s and name = %s
+                   select 1, asset_id, point_id, %s, %s, 1.2, '{}' from point where asset_id = %s and name = %s
                    returning finding_id""",
-                (at(hour), asset_id, point),
+                (detector, at(hour), asset_id, point),
             )
             row = await cursor.fetchone()
             assert row is not None

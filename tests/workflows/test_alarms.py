@@ -38,8 +38,8 @@ async def predict(plant: Plant, *probabilities: float, first: int = 10, life: fl
             await handle_prediction(tx, prediction_id)
 
 
-async def drift(plant: Plant, hour: int, point: str = "T50") -> None:
-    finding_id = await plant.find(1, hour, point)
+async def drift(plant: Plant, hour: int, point: str = "T50", detector: str = "drift") -> None:
+    finding_id = await plant.find(1, hour, point, detector)
     async with plant.service.transaction() as tx:
         await handle_finding(tx, finding_id)
 
@@ -98,6 +98,22 @@ async def test_one_alarm_of_a_machine_is_in_front_of_people_the_rest_is_suppress
         ("suppressed",),
         ("returned_unacknowledged",),
     ]
+
+
+async def test_a_sensor_at_fault_is_no_matter_of_the_machine(plant: Plant) -> None:
+    """It opens no case, belongs to none, is explained by nothing of the machine, and raises no order."""
+    await predict(plant, 0.8, 0.8)
+    await drift(plant, 13)
+    await drift(plant, 14, "Ps30", detector="sensor")
+    await drift(plant, 15, "T50", detector="sensor")
+    assert await plant.rows(STATES) == [
+        ("failure_predicted:hpc_degradation", "unacknowledged"),
+        ("drift:T50", "suppressed"),
+        ("sensor:Ps30", "unacknowledged"),
+        ("sensor:T50", "suppressed"),
+    ]
+    assert await plant.rows("select condition from alarm where failure_case_id is null order by 1") == [("sensor:Ps30",), ("sensor:T50",)]
+    assert await plant.value("select count(*) from failure_case") == 1
 
 
 async def test_shelving_hides_an_alarm_for_a_time(plant: Plant) -> None:

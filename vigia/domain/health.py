@@ -22,6 +22,7 @@ class Why(StrEnum):
     NOTHING_UNUSUAL = "nothing_unusual"
     PREDICTED = "predicted"
     DRIFTING = "drifting"
+    SENSOR_FAULT = "sensor_fault"
     IN_WORK = "in_work"
     NO_READINGS = "no_readings"
     NO_MACHINE = "no_machine"
@@ -32,16 +33,18 @@ SILENT_AFTER = timedelta(hours=6)
 """Without a reading for this long nobody can say how the machine is."""
 
 PREDICTED_CONDITION = "failure_predicted:"
-DRIFT_CONDITION = "drift:"
+DRIFT_CONDITIONS = ("drift:", "rate:")
+SENSOR_CONDITION = "sensor:"
 FAILED_CONDITION = "failed"
 
 # By what it costs to look away: most first.
-_URGENCY = (Why.FAILED, Why.PREDICTED, Why.NO_READINGS, Why.DRIFTING, Why.NO_MACHINE, Why.IN_WORK, Why.NOTHING_UNUSUAL)
+_URGENCY = (Why.FAILED, Why.PREDICTED, Why.NO_READINGS, Why.DRIFTING, Why.SENSOR_FAULT, Why.NO_MACHINE, Why.IN_WORK, Why.NOTHING_UNUSUAL)
 
 _WORDS = {
     Why.NOTHING_UNUSUAL: Health.NORMAL,
     Why.PREDICTED: Health.MAINTENANCE_REQUIRED,
     Why.DRIFTING: Health.OFF_SPEC,
+    Why.SENSOR_FAULT: Health.CHECK,
     Why.IN_WORK: Health.CHECK,
     Why.NO_READINGS: Health.CHECK,
     Why.NO_MACHINE: Health.CHECK,
@@ -86,6 +89,7 @@ def _why(signs: Signs, now: datetime) -> Why:
         Why.FAILED: signs.failed or FAILED_CONDITION in signs.conditions,
         Why.PREDICTED: any(condition.startswith(PREDICTED_CONDITION) for condition in signs.conditions),
         Why.NO_READINGS: signs.reading_at is None or now - signs.reading_at > SILENT_AFTER,
-        Why.DRIFTING: any(condition.startswith(DRIFT_CONDITION) for condition in signs.conditions),
+        Why.DRIFTING: any(condition.startswith(DRIFT_CONDITIONS) for condition in signs.conditions),
+        Why.SENSOR_FAULT: any(condition.startswith(SENSOR_CONDITION) for condition in signs.conditions),
     }
     return next((why for why, true in holds.items() if true), Why.NOTHING_UNUSUAL)

@@ -1,13 +1,13 @@
 """What ingest knows of each point, by its id: whose it is, and what for."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vigia.analytics.detectors import Groups
-from vigia.store.telemetry import Readings
+from vigia.analytics.detectors import NEVER, about_of
+from vigia.store.telemetry import GOOD, Readings
 
 _ROOM = 1024
 
@@ -21,23 +21,30 @@ class PointInfo:
     kind: str
     asset_id: int
     customer_id: int
+    low: float | None = None
+    high: float | None = None
 
 
 class Points:
     """Columns by point id, which are dense: they come from one sequence. Rows of points never met count for nothing.
 
-    `groups`: the points of an asset are a group.
+    `about`: the points of an asset are a group.
     """
 
     def __init__(self) -> None:
         self._infos: dict[int, PointInfo] = {}
         self._of_asset: dict[int, set[int]] = {}
+        self._held_from: dict[int, int] = {}
+        self._new_from: dict[int, int] = {}
         self._measured = np.zeros(0, np.bool_)
         self._is_state = np.zeros(0, np.bool_)
-        self.groups = Groups(np.zeros(0, np.int64), np.zeros(0, np.int64))
+        self.about = about_of(np.zeros(0, np.int64))
 
     def __getitem__(self, point_id: int) -> PointInfo:
         return self._infos[point_id]
+
+    def __contains__(self, point_id: int) -> bool:
+        return point_id in self._infos
 
     def __len__(self) -> int:
         """One more than the greatest id there is a row for."""
@@ -53,12 +60,30 @@ class Points:
             self._infos[info.point_id] = info
             self._measured[info.point_id] = info.kind == "measurement"
             self._is_state[info.point_id] = info.kind == "state"
+            self.about.low[info.point_id] = np.nan if info.low is None else info.low
+            self.about.high[info.point_id] = np.nan if info.high is None else info.high
             self._of_asset.setdefault(info.asset_id, set()).add(info.point_id)
             changed.add(info.asset_id)
         for asset_id in changed:
             ring = np.array(sorted(self._of_asset[asset_id]), np.int64)
-            self.groups.leader[ring] = ring[0]
-            self.groups.peer[ring] = np.roll(ring, -1)
+            self.about.leader[ring] = ring[0]
+            self.about.peer[ring] = np.roll(ring, -1)
+            self._note_times(asset_id)
+
+    def hold(self, asset_id: int, from_us: int) -> None:
+        """Nothing is to be learned from the asset's readings after that moment, microseconds since 1970 UTC."""
+        self._held_from[asset_id] = from_us
+        self._note_times(asset_id)
+
+    def renew(self, asset_id: int, from_us: int) -> None:
+        """The asset's readings after that moment make a new baseline."""
+        self._new_from[asset_id] = from_us
+        self._note_times(asset_id)
+
+    def _note_times(self, asset_id: int) -> None:
+        rows = list(self._of_asset.get(asset_id, ()))
+        self.about.held_from[rows] = self._held_from.get(asset_id, NEVER)
+        self.about.new_from[rows] = self._new_from.get(asset_id, 0)
 
     def reach(self, point_id: int) -> None:
         """Have a row for it."""
@@ -67,13 +92,16 @@ class Points:
             return
         size = max(_ROOM, 2 * old, point_id + 1)
         self._measured, self._is_state = _grown(self._measured, size), _grown(self._is_state, size)
-        leader, peer = np.arange(size), np.arange(size)
-        leader[:old], peer[:old] = self.groups
-        self.groups = Groups(leader, peer)
+        about = about_of(np.arange(size))
+        for grown, known in zip(about, self.about, strict=True):
+            grown[:old] = known
+        self.about = about
 
     def measurements(self, readings: Readings) -> Readings:
-        """The good readings of measurements."""
-        return readings.take(self._measured[readings.point_id] & readings.good)
+        """The readings of measurements; those that are not good without a value."""
+        measured = readings.take(self._measured[readings.point_id])
+        bad = measured.quality != GOOD
+        return replace(measured, value=np.where(bad, np.nan, measured.value)) if bad.any() else measured
 
     def states(self, readings: Readings) -> Readings | None:
         """The readings of state points, None when there are none."""

@@ -1,6 +1,6 @@
 """The streaming detectors' memory of all points: advanced with the readings, saved in their transaction, undone if it fails."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from vigia.analytics import detectors
 from vigia.analytics.detectors.sign import Sign
 from vigia.analytics.kernels.newest import last_of_each
 from vigia.ingest.points import Points
-from vigia.store import findings, telemetry
+from vigia.store import failure_cases, findings, telemetry
 from vigia.store.database import Transaction
 from vigia.store.findings import NewFinding
 from vigia.store.telemetry import Readings
@@ -37,7 +37,8 @@ class Scoring:
         self._rows_of: dict[int, NDArray[np.int32]] = {}
         self._versions: dict[int, datetime] = {}
         self._new_versions: dict[int, datetime] = {}
-        self._undo: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
+        self._in_case: set[int] = set()
+        self._undo: list[tuple[NDArray[np.int64], NDArray[np.void]]] = []
 
     def committed(self) -> None:
         """What was scored is durable."""
@@ -67,6 +68,7 @@ class Scoring:
         begin = np.flatnonzero(np.append([True], edge[order][1:] != edge[order][:-1]))
         edges: list[int] = edge[order][begin].tolist()
         await self._take_newer(tx, edges)
+        await self._take_cases(tx)
         for one, some in zip(edges, np.split(points[order], begin[1:]), strict=True):
             self._remember(one, some)
         signs = self._advance(measured)
@@ -90,13 +92,27 @@ class Scoring:
 
     async def _load(self, tx: Transaction, edge: int) -> None:
         snapshot = await findings.load(tx, edge)
-        if snapshot is None or len(snapshot.state) != len(snapshot.point_ids) * detectors.STATE_WIDTH * 8 or not snapshot.point_ids:
+        if snapshot is None or len(snapshot.state) != len(snapshot.point_ids) * detectors.STATE.itemsize or not snapshot.point_ids:
             return  # none, or one of detectors that remembered something else: they learn anew
         rows = np.array(snapshot.point_ids, np.int32)
         self._reach(int(rows.max()))
         self._remember(edge, rows)
         self._keep(rows.astype(np.int64))
-        self._state[rows] = np.frombuffer(snapshot.state, np.float64).reshape(-1, detectors.STATE_WIDTH)
+        await self._renew(tx, {self._points[row].asset_id for row in snapshot.point_ids if row in self._points})
+        self._state[rows] = np.frombuffer(snapshot.state, detectors.STATE)
+
+    async def _take_cases(self, tx: Transaction) -> None:
+        """While a case of an asset is open nothing of it is learned; when it is closed, the work is done: a new baseline begins."""
+        since = await failure_cases.open_since(tx)
+        for asset_id in since.keys() - self._in_case:
+            self._points.hold(asset_id, telemetry.to_us(since[asset_id]))
+        await self._renew(tx, self._in_case - since.keys())
+        self._in_case = set(since)
+
+    async def _renew(self, tx: Transaction, asset_ids: Collection[int]) -> None:
+        if asset_ids:
+            for asset_id, at in (await failure_cases.last_closed(tx, asset_ids)).items():
+                self._points.renew(asset_id, telemetry.to_us(at))
 
     def _remember(self, edge: int, points: NDArray[np.int32]) -> None:
         known = self._rows_of.get(edge)
@@ -109,7 +125,7 @@ class Scoring:
         self._undo.append((rows, self._state[rows]))
 
     def _advance(self, readings: Readings) -> list[NewFinding]:
-        given = detectors.Readings(readings.point_id.astype(np.int64), readings.ts, readings.value, self._points.groups)
+        given = detectors.Readings(readings.point_id.astype(np.int64), readings.ts, readings.value, self._points.about)
         self._keep(detectors.touched(given))
         signs = detectors.score(self._state, given)
         return [self._finding(sign, int(readings.point_id[sign.reading]), int(readings.ts[sign.reading])) for sign in signs]

@@ -156,7 +156,8 @@ class Store:
         device = table.device
         if device is not None:
             self._points.learn(
-                PointInfo(point.point_id, point.name, point.kind, device.asset_id, device.customer_id) for point in device.points
+                PointInfo(point.point_id, point.name, point.kind, device.asset_id, device.customer_id, point.low, point.high)
+                for point in device.points
             )
 
     # ── readings ──

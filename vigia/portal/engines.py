@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from vigia.domain.health import Assessment, Signs, Why, assess
+from vigia.domain.health import DRIFT_CONDITIONS, SENSOR_CONDITION, Assessment, Signs, Why, assess
 from vigia.portal import words
 from vigia.portal.charts import LifeBar, Tick, life_bar, percent, scale
 from vigia.portal.language import Language
@@ -93,10 +93,9 @@ def reason(language: Language, row: EngineRow, why: Why, now: datetime) -> str:
             probability=language.percent(row.probability),
             horizon=words.life(language, row.horizon, row.life_unit),
         )
-    if why is Why.DRIFTING:
-        drifting = [condition for condition in row.conditions if condition.startswith("drift:")]
-        if drifting:
-            return words.condition(language, drifting[0])
+    if why in (Why.DRIFTING, Why.SENSOR_FAULT):
+        of_kind = DRIFT_CONDITIONS if why is Why.DRIFTING else SENSOR_CONDITION
+        return words.condition(language, next(condition for condition in row.conditions if condition.startswith(of_kind)))
     if why is Why.FAILED and row.failed_at is not None:
         return language.text("The engine failed %(when)s", when=language.relative(row.failed_at, now))
     if why is Why.NO_READINGS and row.reading_at is not None:

@@ -18,6 +18,7 @@ WHY: Mapping[str, str] = {
     "nothing_unusual": N_("Readings as expected"),
     "predicted": N_("Failure predicted"),
     "drifting": N_("A sensor has left its normal range"),
+    "sensor_fault": N_("A sensor is at fault"),
     "in_work": N_("A technician is at work on it"),
     "no_readings": N_("No readings are arriving"),
     "no_machine": N_("No engine is installed"),
@@ -186,6 +187,10 @@ def condition(language: Language, code: str) -> str:
         return language.text("Failure predicted: %(mode)s", mode=word(language, FAILURE_MODES, subject).lower())
     if kind == "drift":
         return language.text("%(sensor)s has left its normal range", sensor=f"{subject} ({word(language, SENSORS, subject).lower()})")
+    if kind == "rate":
+        return language.text("%(sensor)s changes faster than usual", sensor=f"{subject} ({word(language, SENSORS, subject).lower()})")
+    if kind == "sensor":
+        return language.text("The sensor of %(sensor)s is at fault", sensor=f"{subject} ({word(language, SENSORS, subject).lower()})")
     if kind == "failed":
         return language.text("The engine has failed")
     return code.replace("_", " ")

@@ -17,6 +17,12 @@ FAILURE_PREDICTED = "failure_predicted:"
 DRIFT = "drift:"
 """Prefix of the condition of a drifting sensor; the point's name follows."""
 
+RATE = "rate:"
+"""Prefix of the condition of a sensor that changes faster than ever; the point's name follows."""
+
+SENSOR = "sensor:"
+"""Prefix of the condition of a sensor that is itself at fault; the point's name follows. It says nothing of the machine."""
+
 FAILED = "failed"
 """The condition of a machine that has failed."""
 

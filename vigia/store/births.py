@@ -85,6 +85,8 @@ class BornPoint:
     datatype: int
     point_id: int
     kind: str
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -247,7 +249,7 @@ async def _points(tx: Transaction, asset_id: int, points: Sequence[NewPoint]) ->
     ]
     rows = await queries.rows(tx, "points_of_birth", _Point, asset_id=asset_id, metrics=Jsonb(said))
     by_name = {row.name: row for row in rows}
-    return tuple(BornPoint(p.name, p.alias, p.datatype, by_name[p.name].point_id, p.kind) for p in points)
+    return tuple(BornPoint(p.name, p.alias, p.datatype, by_name[p.name].point_id, p.kind, p.low, p.high) for p in points)
 
 
 async def _mark_stale(tx: Transaction, edge_node_id: int, device_id: str | None) -> None:

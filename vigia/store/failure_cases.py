@@ -1,5 +1,6 @@
 """Failure cases."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,6 +28,12 @@ class RoleFailures:
 
     role_id: int
     failures: int
+
+
+@dataclass(frozen=True)
+class _Since:
+    asset_id: int
+    at: datetime
 
 
 async def get(tx: Transaction, failure_case_id: int) -> FailureCase | None:
@@ -78,3 +85,14 @@ async def by_role(tx: Transaction, start: datetime, end: datetime, customer_id: 
     """Failures per role_id after `start` up to and including `end`; roles without one are left out."""
     found = await queries.rows(tx, "failures_by_role", RoleFailures, start=start, end=end, customer_id=customer_id)
     return {row.role_id: row.failures for row in found}
+
+
+async def open_since(tx: Transaction) -> dict[int, datetime]:
+    """Every asset with an open case, and since when."""
+    return {row.asset_id: row.at for row in await queries.rows(tx, "failure_cases_open_since", _Since)}
+
+
+async def last_closed(tx: Transaction, asset_ids: Collection[int]) -> dict[int, datetime]:
+    """When the last closed case of each of these assets was closed; assets without one are left out."""
+    found = await queries.rows(tx, "failure_cases_last_closed", _Since, asset_ids=list(asset_ids))
+    return {row.asset_id: row.at for row in found}

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ class NewFinding:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The detectors' memory of one edge: `state` holds the same number of float64 for each of `point_ids`."""
+    """The detectors' memory of one edge: `state` holds as many bytes for each of `point_ids`."""
 
     edge_node_id: int
     point_ids: list[int]
@@ -46,7 +47,7 @@ class Memory:
     edge_node_id: NDArray[np.int32]
     points: NDArray[np.int32]
     point_id: NDArray[np.int32]
-    state: NDArray[np.float64]
+    state: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,6 @@ async def save_all(tx: Transaction, memory: Memory) -> dict[int, datetime]:
         until=Int4s(np.cumsum(memory.points)),
         point_id=Int4s(memory.point_id),
         state=memory.state.tobytes(),
-        width=memory.state.itemsize * memory.state.shape[1],
+        width=memory.state[:1].nbytes,
     )
     return {row.edge_node_id: row.updated_at for row in saved}

@@ -322,7 +322,7 @@ create index dead_letter_received_idx on dead_letter (received_at);
 create table detector_snapshot (
     edge_node_id int primary key references edge_node,
     point_ids    int[] not null,
-    state        bytea not null,                      -- float64[len(point_ids), analytics.detectors.STATE_WIDTH]
+    state        bytea not null,                      -- a record of analytics.detectors.STATE for each of point_ids
     updated_at   timestamptz not null default now()
 ) with (fillfactor = 45, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 1);
 alter table detector_snapshot alter column state set storage external;  -- nothing to gain by compressing it at every commit

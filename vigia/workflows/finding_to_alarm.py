@@ -1,8 +1,10 @@
 """A finding or a prediction raises, updates or clears an alarm here; a predicted failure opens its case.
 
-A drifting sensor alone opens no case: it tells people, and is suppressed while a graver alarm of the machine explains it.
+A drifting sensor alone opens no case: it tells people, and is suppressed while a graver alarm of the machine explains it. A sensor that is
+itself at fault has an alarm of its own, which belongs to no case and which nothing of the machine explains.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from vigia.domain.alarms import Event
@@ -17,6 +19,8 @@ from vigia.store.locks import lock_role
 from vigia.workflows.jobs import defer
 from vigia.workflows.step_alarm import show_most_important, step
 
+_PREFIX: Mapping[str, str] = {"drift": alarms.DRIFT, "rate": alarms.RATE, "sensor": alarms.SENSOR}
+
 
 async def handle_finding(tx: Transaction, finding_id: int) -> int | None:
     """The alarm's id, or None if the machine has left its role since."""
@@ -27,8 +31,9 @@ async def handle_finding(tx: Transaction, finding_id: int) -> int | None:
     await lock_role(tx, place.role_id)
     open_cases = await failure_cases.open_of_asset(tx, cause.asset_id)
     case_id = open_cases[0].failure_case_id if open_cases else None
-    condition = alarms.DRIFT + cause.point
-    new = NewAlarm(place.customer_id, place.role_id, cause.asset_id, condition, case_id, Priority.LOW, cause.at, cause.reason)
+    prefix = _PREFIX[cause.detector]
+    of_case = None if prefix == alarms.SENSOR else case_id
+    new = NewAlarm(place.customer_id, place.role_id, cause.asset_id, prefix + cause.point, of_case, Priority.LOW, cause.at, cause.reason)
     alarm_id = await _raise(tx, new)
     await show_most_important(tx, cause.asset_id, cause.at)
     return alarm_id

@@ -1,5 +1,6 @@
 """An alarm takes a step here: the rule decides, the step is logged, live pages are told."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from vigia.domain import alarms as rules
@@ -35,8 +36,16 @@ async def locked(tx: Transaction, alarm_id: int) -> StoredAlarm:
 
 
 async def show_most_important(tx: Transaction, asset_id: int, now: datetime) -> None:
-    """Leave one alarm of a machine in front of people; the others, which its cause explains, are suppressed by design."""
+    """Leave one alarm of a machine in front of people; the others, which its cause explains, are suppressed by design.
+
+    Sensors at fault are a matter of their own: of those, too, one stays in front.
+    """
     active = [alarm for alarm in await alarms.open_of_asset(tx, asset_id) if alarm.status.active]
+    for of_sensors in (False, True):
+        await _show_first(tx, [alarm for alarm in active if alarm.condition.startswith(alarms.SENSOR) == of_sensors], now)
+
+
+async def _show_first(tx: Transaction, active: Sequence[StoredAlarm], now: datetime) -> None:
     if not active:
         return
     top = min(active, key=lambda alarm: (_rank(alarm.condition), alarm.alarm_id))

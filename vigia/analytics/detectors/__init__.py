@@ -1,32 +1,37 @@
 """Streaming detectors: columns of readings in, signs of trouble out. Pure; every sign says why.
 
-`DETECTORS` is the flat registry. A detector owns a stretch of each point's state row; `score` runs them all.
+`DETECTORS` is the flat registry: what each looks for, and how it explains what it saw. One pass over the readings runs them all.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vigia.analytics.detectors import drift
+from vigia.analytics.detectors import drift, rate, sensor
+from vigia.analytics.detectors.drift import DEFAULTS
 from vigia.analytics.detectors.sign import Sign
-from vigia.analytics.kernels import order
-from vigia.analytics.kernels.drift import Groups, groups_of
+from vigia.analytics.kernels import order, watch_state
+from vigia.analytics.kernels import watch as kernel
 from vigia.analytics.kernels.newest import unique_sorted
+from vigia.analytics.kernels.watch_state import DRIFT, NEVER, RATE, SENSOR, STATE, About, Seen, Settings, about_of, new_state
 from vigia.errors import VigiaError
 
 __all__ = [
+    "DEFAULTS",
     "DETECTORS",
-    "STATE_WIDTH",
+    "NEVER",
+    "STATE",
+    "About",
     "Detector",
     "DetectorError",
-    "Groups",
     "Readings",
+    "Settings",
     "Sign",
-    "groups_of",
+    "about_of",
     "new_state",
     "score",
     "touched",
@@ -38,52 +43,60 @@ class DetectorError(VigiaError):
     """A detector was given columns it cannot use."""
 
 
-class Detector(Protocol):
-    """One kind of trouble. `width` float64 a point is what it remembers; zeros for a point never seen."""
+class Explain(Protocol):
+    """From what the kernel saw and the reading's value: the score, and why."""
 
-    width: int
+    def __call__(self, seen: Seen, value: float, settings: Settings) -> tuple[float, dict[str, float | str]]:
+        """The score in multiples of the threshold, and what explains it to a person."""
 
-    def score(self, state: NDArray[np.float64], readings: "Readings") -> list[Sign]:
-        """Advance `state` in place by `readings`, give the signs in the order of time."""
+
+class Detector(NamedTuple):
+    """One kind of trouble. `of_sensor`: the sensor's, not the machine's."""
+
+    name: str
+    explain: Explain
+    of_sensor: bool = False
 
 
 @dataclass(frozen=True)
 class Readings:
-    """Good readings of measurements, sorted by (row, ts). Columns of the same length, but for `groups`.
+    """Readings of measurements, sorted by (row, ts). Columns of the same length, but for `about`.
 
     row : which row of the state, i.e. which point
     ts : microseconds since 1970 UTC
-    value : in the unit of the sensor; NaN is skipped
-    groups : of the rows of the state, those of one asset a group; `groups_of` gives them
+    value : in the unit of the sensor; NaN where there is none or its quality is bad
+    about : what is known of the rows of the state; those of one asset are a group. `about_of` gives one
     """
 
     row: NDArray[np.int64]
     ts: NDArray[np.int64]
     value: NDArray[np.float64]
-    groups: Groups
+    about: About
 
 
-DETECTORS: Mapping[str, Detector] = MappingProxyType({"drift": drift.Drift()})
-STATE_WIDTH = sum(detector.width for detector in DETECTORS.values())
+DETECTORS: Mapping[int, Detector] = MappingProxyType(
+    {
+        DRIFT: Detector("drift", drift.explain),
+        RATE: Detector("rate", rate.explain),
+        SENSOR: Detector("sensor", sensor.explain, of_sensor=True),
+    }
+)
 
 
-def new_state(points: int) -> NDArray[np.float64]:
-    """The state of points never seen: they begin to learn their baseline."""
-    return np.zeros((points, STATE_WIDTH))
+def score(state: NDArray[np.void], readings: Readings, settings: Settings = DEFAULTS) -> list[Sign]:
+    """Run every detector over `readings`; advances `state` (of STATE, a record a point) in place, but no row that has no reading.
 
-
-def score(state: NDArray[np.float64], readings: Readings) -> list[Sign]:
-    """Run every detector over `readings`; advances `state` (float64[points, STATE_WIDTH]) in place, but no row that has no reading.
-
-    Raises DetectorError, before anything is changed, when the columns are not sorted or do not fit each other or the state.
+    The signs in the order of time. Raises DetectorError, before anything is changed, when the columns are not sorted or do not fit each
+    other or the state.
     """
     _check(state, readings)
+    starts = kernel.watch(state, readings.about, watch_state.Readings(readings.row, readings.ts, readings.value), settings)
     signs = []
-    begin = 0
-    for detector in DETECTORS.values():
-        signs += detector.score(state[:, begin : begin + detector.width], readings)
-        begin += detector.width
-    return sorted(signs, key=lambda sign: int(readings.ts[sign.reading]))
+    for reading, kind, seen in zip(*(column.tolist() for column in starts), strict=True):
+        detector = DETECTORS[kind]
+        times, why = detector.explain(Seen(*seen), readings.value.item(reading), settings)
+        signs.append(Sign(detector.name, reading, times, why))
+    return signs
 
 
 def touched(readings: Readings) -> NDArray[np.int64]:
@@ -94,15 +107,15 @@ def touched(readings: Readings) -> NDArray[np.int64]:
 def warm_up() -> None:
     """Compile the detectors for the types of `Readings`."""
     one = np.zeros(1, np.int64)
-    readings = Readings(one, one, np.zeros(1), groups_of(one))
+    readings = Readings(one, one, np.zeros(1), about_of(one))
     score(new_state(1), readings)
     touched(readings)
 
 
-def _check(state: NDArray[np.float64], readings: Readings) -> None:
-    row, points = readings.row, len(readings.groups.leader)
-    if state.shape[1:] != (STATE_WIDTH,) or points != len(state):
-        msg = f"state of shape {state.shape} and {points} points in groups; expected (n, {STATE_WIDTH}) and n"
+def _check(state: NDArray[np.void], readings: Readings) -> None:
+    row, points = readings.row, len(readings.about.leader)
+    if state.dtype != STATE or state.ndim != 1 or points != len(state):
+        msg = f"state of {state.shape} records and {points} points known; expected as many records of STATE as points"
         raise DetectorError(msg)
     if not len(row) == len(readings.ts) == len(readings.value):
         raise DetectorError("row, ts and value are of different length")

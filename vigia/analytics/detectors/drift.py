@@ -1,8 +1,13 @@
 """A sensor leaves the level it had when the machine was healthy, and stays away.
 
-Each point's baseline (mean and deviation) is learned over its first readings and then frozen: a slow decline must not become
-the new normal. A two-sided CUSUM adds up what deviates by more than `slack` sigma; at `threshold` sigma a drift starts, and it ends when
-the recent mean deviation is back under `clear`. A single wild reading counts no more than `clip`, so it takes several to start one.
+Each point's baseline (mean and deviation) is learned over its first readings. From then on an exponentially weighted mean and mean absolute
+deviation follow it, so that a baseline learned in the morning still holds at night: weighted by the time between readings, as a low-pass
+filter of first order (weight = elapsed / (memory + elapsed)), taught by nothing further out than `robust` sigmas, by nothing while a
+sum is high, and never further from the baseline than `follow` sigmas: a slow decline must not become the new normal.
+
+A two-sided CUSUM (Page, "Continuous inspection schemes", 1954) adds up what deviates by more than `slack` sigma; at `threshold` sigma a
+drift starts, and it ends when the recent mean deviation is back under `clear`. A single wild reading counts no more than `clip`, so it
+takes several to start one.
 
 False alarms: with a known baseline and normal noise the two-sided CUSUM alarms on average once in more than 10^20 readings at the
 defaults (Siegmund: (exp(2 k b) - 2 k b - 1) / 4 k^2, k = slack, b = threshold + 1.17). What limits it is the learned baseline: with 50
@@ -13,46 +18,39 @@ One cause moves many sensors of a machine. While `shown` drifts of a group are u
 first to leave are the ones reported.
 """
 
-import math
-from typing import TYPE_CHECKING
+from vigia.analytics.kernels.watch_state import Seen, Settings
 
-import numpy as np
-from numpy.typing import NDArray
-
-from vigia.analytics.detectors.sign import Sign
-from vigia.analytics.kernels import drift as kernel
-
-if TYPE_CHECKING:
-    from vigia.analytics.detectors import Readings
-
-DEFAULTS = kernel.Settings(learn=50, slack=1.5, threshold=20.0, clip=5.0, clear=1.0, weight=0.2, shown=3)
-
-
-class Drift:
-    """The drift detector; `settings` in multiples of sigma and in readings."""
-
-    width = kernel.STATE_WIDTH
-
-    def __init__(self, settings: kernel.Settings = DEFAULTS) -> None:
-        self.settings = settings
-
-    def score(self, state: NDArray[np.float64], readings: "Readings") -> list[Sign]:
-        """The drifts that start, in the order of time; `state` (float64[points, width]) advances in place."""
-        columns = kernel.Readings(readings.row, readings.ts, readings.value)
-        starts = kernel.watch_drift(state, readings.groups, columns, self.settings)
-        return [self._sign(state, readings, *start) for start in zip(*(column.tolist() for column in starts), strict=True)]
-
-    def _sign(self, state: NDArray[np.float64], readings: "Readings", reading: int, size: float, total: float) -> Sign:
-        why = _why(state[readings.row[reading]].tolist(), readings.value.item(reading), size)
-        return Sign("drift", reading, total / self.settings.threshold, why)
+DEFAULTS = Settings(
+    learn=50,
+    slack=1.5,
+    threshold=20.0,
+    clip=5.0,
+    clear=1.0,
+    robust=3.5,
+    follow=2.0,
+    least=0.7,
+    most=2.0,
+    weight=0.2,
+    guard=0.5,
+    memory=20.0,
+    heaviest=0.02,
+    faulty=5,
+    flat=30,
+    flat_ratio=10,
+    fast=6.0,
+    climbs=4,
+    shown=3,
+)
 
 
-def _why(s: list[float], value: float, size: float) -> dict[str, float | str]:
-    return {
-        "direction": "up" if size > 0 else "down",
-        "sigmas": round(abs(size), 2),
+def explain(seen: Seen, value: float, settings: Settings) -> tuple[float, dict[str, float | str]]:
+    """The score, in multiples of the threshold, and why."""
+    why: dict[str, float | str] = {
+        "direction": "up" if seen.size > 0 else "down",
+        "sigmas": round(abs(seen.size), 2),
         "value": value,
-        "baseline": s[kernel.MEAN],
-        "sigma": math.sqrt(s[kernel.VARIANCE] * s[kernel.LEARNED] / (s[kernel.LEARNED] - 1.0)),
-        "learned_from": int(s[kernel.LEARNED]),
+        "baseline": seen.level,
+        "sigma": seen.sigma,
+        "learned_from": int(seen.learned),
     }
+    return seen.total / settings.threshold, why

@@ -24,7 +24,7 @@ class FindingRow(RowModel):
     point_id: int = Field(examples=[101])
     point: str = Field(examples=["T50"])
     unit: str = Field(description="Of the point (UCUM).", examples=["[degR]"])
-    detector: str = Field(examples=["cusum"])
+    detector: str = Field(examples=["drift"])
     at: datetime = Field(description="Source time of the reading.")
     score: float = Field(description="In multiples of the detector's threshold.", examples=[1.4])
     why: dict[str, Any] = Field(description="What the detector compared.")

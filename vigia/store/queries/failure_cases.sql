@@ -32,3 +32,9 @@ select role_id, count(*)::int as failures
 from failure_case
 where failed_at > %(start)s and failed_at <= %(end)s and (%(customer_id)s::int is null or customer_id = %(customer_id)s)
 group by role_id
+
+-- name: failure_cases_open_since
+select asset_id, min(opened_at) as at from failure_case where closed_at is null group by asset_id
+
+-- name: failure_cases_last_closed
+select asset_id, max(closed_at) as at from failure_case where asset_id = any(%(asset_ids)s) and closed_at is not null group by asset_id
