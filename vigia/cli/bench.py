@@ -48,6 +48,18 @@ def prognosis(
 
 
 @app.command()
+def detect(
+    seed: Seed = 1,
+    peers: Annotated[bool, typer.Option("--peers/--no-peers", help="Also others' detectors; those of vigia[bench] that are there.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Watching readings, on one core: the detectors' parts, the whole pass, and others' detectors on the same data; half a minute."""
+    from vigia.bench.detect import measure
+
+    _show(measure(seed, peers=peers), as_json=as_json)
+
+
+@app.command()
 def ingest(
     rows: Rows = ROWS,
     metrics: Metrics = 500,
