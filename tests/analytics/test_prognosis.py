@@ -175,6 +175,11 @@ def fleet(generator: np.random.Generator, machines: int) -> tuple[OutOfUnit, np.
     return OutOfUnit(predicted, life, unit), at
 
 
+def test_the_reliability_curve_tells_what_was_said_and_what_happened() -> None:
+    curve = training.reliability(np.array([0.05, 0.05, 0.85, 0.85, 1.0]), np.array([False, True, True, True, True]))
+    assert [(one["said"], one["failed"], one["rows"]) for one in curve] == [(0.05, 0.5, 2), (0.85, 1.0, 2), (1.0, 1.0, 1)]
+
+
 @pytest.mark.parametrize("wanted", [0.8, 0.9])
 def test_intervals_hold_the_life_as_often_as_they_say_at_any_moment_of_new_machines(wanted: float) -> None:
     generator = np.random.default_rng(2)

@@ -12,15 +12,17 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-ROWS_AT_ONCE = 64  # of which each tree is asked while it is in the cache
+ROWS_AT_ONCE = 32
 OF_ROW, OF_REFERENCE = 1, 2
 
 
 class Trees(NamedTuple):
-    """Nodes of all trees. A row goes to `left` where its `feature` is at most `threshold`, to `right` otherwise; no feature is NaN."""
+    """Nodes of all trees. A row goes to `left` where its `feature` is at most `threshold`, to `right` otherwise; no feature is NaN.
+
+    A leaf leads to itself both ways; its `feature` is 0.
+    """
 
     feature: NDArray[np.int32]
-    """-1: a leaf"""
     threshold: NDArray[np.float64]
     left: NDArray[np.int32]
     right: NDArray[np.int32]
@@ -28,19 +30,28 @@ class Trees(NamedTuple):
     """of a leaf"""
     root: NDArray[np.int32]
     """int32[trees]"""
+    depth: NDArray[np.int32]
+    """int32[trees], steps from the root to the deepest leaf"""
 
 
 @njit(cache=True, nogil=True)
 def add_leaves(trees: Trees, rows: NDArray[np.float64], total: NDArray[np.float64]) -> None:
-    """Add each tree's leaf for each of `rows` (float64[n, features]) to `total` (float64[n]), tree after tree."""
+    """Add each tree's leaf for each of `rows` (float64[n, features]) to `total` (float64[n]), tree after tree.
+
+    All rows of a block go down together, to the deepest leaf: steps that do not wait for each other, and no branch to guess.
+    """
+    at = np.zeros(ROWS_AT_ONCE, np.int32)
     for first in range(0, len(rows), ROWS_AT_ONCE):
-        last = min(first + ROWS_AT_ONCE, len(rows))
-        for root in trees.root:
-            for i in range(first, last):
-                node = root
-                while trees.feature[node] >= 0:
-                    node = trees.left[node] if rows[i, trees.feature[node]] <= trees.threshold[node] else trees.right[node]
-                total[i] += trees.value[node]
+        count = min(ROWS_AT_ONCE, len(rows) - first)
+        for tree in range(len(trees.root)):
+            at[:count] = trees.root[tree]
+            for _ in range(trees.depth[tree]):
+                for i in range(count):
+                    node = at[i]
+                    left, right = trees.left[node], trees.right[node]
+                    at[i] = left if rows[first + i, trees.feature[node]] <= trees.threshold[node] else right
+            for i in range(count):
+                total[first + i] += trees.value[at[i]]
 
 
 def order_shares(depth: int) -> NDArray[np.float64]:
@@ -76,37 +87,37 @@ def add_shapley(  # noqa: C901, PLR0912, PLR0913, PLR0917 - one walk over plain 
         last = min(first + ROWS_AT_ONCE, len(rows))
         for root in trees.root:
             for i in range(first, last):
-                node, length, waiting = np.int64(root), 0, 0
+                node, length, ours, waiting = np.int64(root), 0, 0, 0
                 while True:
-                    while trees.feature[node] >= 0:
+                    while trees.left[node] != node:
                         feature, threshold = trees.feature[node], trees.threshold[node]
-                        of_row = trees.left[node] if rows[i, feature] <= threshold else trees.right[node]
-                        of_reference = trees.left[node] if reference[i, feature] <= threshold else trees.right[node]
+                        here, there = rows[i, feature] <= threshold, reference[i, feature] <= threshold
                         its = group[feature]
-                        if of_row == of_reference or side[its] == OF_ROW:
-                            node = np.int64(of_row)
-                        elif side[its] == OF_REFERENCE:
-                            node = np.int64(of_reference)
-                        else:
-                            waiting_node[waiting], waiting_length[waiting], waiting_group[waiting] = of_reference, length, its
-                            waiting += 1
-                            side[its] = OF_ROW
-                            path[length] = its
-                            length += 1
-                            node = np.int64(of_row)
-                    ours = 0
-                    for j in range(length):
-                        ours += side[path[j]] == OF_ROW
-                    theirs = length - ours
-                    for j in range(length):
-                        if side[path[j]] == OF_ROW:
-                            out[i, path[j]] += trees.value[node] * shares[ours, theirs]
-                        else:
-                            out[i, path[j]] -= trees.value[node] * shares[theirs, ours]
+                        if here != there:
+                            if side[its] == 0:
+                                waiting_node[waiting] = trees.left[node] if there else trees.right[node]
+                                waiting_length[waiting], waiting_group[waiting] = length, its
+                                waiting += 1
+                                side[its] = OF_ROW
+                                path[length] = its
+                                length += 1
+                                ours += 1
+                            elif side[its] == OF_REFERENCE:
+                                here = there
+                        node = np.int64(trees.left[node]) if here else np.int64(trees.right[node])
+                    if length:
+                        value, theirs = trees.value[node], length - ours
+                        mine, other = value * shares[ours, theirs], value * shares[theirs, ours]
+                        for j in range(length):
+                            if side[path[j]] == OF_ROW:
+                                out[i, path[j]] += mine
+                            else:
+                                out[i, path[j]] -= other
                     if waiting == 0:
                         break
                     waiting -= 1
                     for j in range(waiting_length[waiting], length):
+                        ours -= side[path[j]] == OF_ROW
                         side[path[j]] = 0
                     length = waiting_length[waiting]
                     node, its = waiting_node[waiting], waiting_group[waiting]

@@ -29,7 +29,7 @@ _SETTINGS: Mapping[str, Any] = {
 
 _PATIENT: Mapping[str, Any] = {**_SETTINGS, "learning_rate": 0.03, "max_features": 0.2}
 _PATIENCE = 3  # so many times the trees, for the smaller steps
-ROWS_AT_ONCE = 4096
+ROWS_AT_ONCE = 512
 _LEVEL = PER_SENSOR.index("level")
 
 
@@ -72,11 +72,12 @@ class Fusion:
 
     def __call__(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """The features with those of the channel behind them. Summed sensor by sensor: the same whoever else is in the batch."""
-        sensors = len(self.weights)
-        fused = np.zeros((len(features), len(PER_SENSOR)))
+        sensors, count = len(self.weights), features.shape[1]
+        found = np.zeros((len(features), count + len(PER_SENSOR)))
+        found[:, :count] = features
         for sensor, weight in enumerate(self.weights):
-            fused += weight * features[:, sensor : len(PER_SENSOR) * sensors : sensors]
-        return np.hstack((features, fused))
+            found[:, count:] += weight * features[:, sensor : len(PER_SENSOR) * sensors : sensors]
+        return found
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ is its Shapley value: what putting it back to its baseline regains, on average o
 computed exactly; the parts of one machine add up to its loss.
 """
 
-from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,7 @@ LEAST_LOSS = 5.0
 """Below this loss of life there is nothing to explain."""
 
 
-@dataclass(frozen=True)
-class Contribution:
+class Contribution(NamedTuple):
     """One sensor's part in the predicted loss of life."""
 
     point: str
@@ -27,6 +27,9 @@ class Contribution:
     """the machine's own baseline in the same operating condition, sensor unit"""
 
 
+_made: Any = partial(tuple.__new__, Contribution)  # by the hundred thousand: half the time of calling the class
+
+
 def largest(
     names: tuple[str, ...], lost: NDArray[np.float64], current: NDArray[np.float64], healthy: NDArray[np.float64], count: int
 ) -> list[list[Contribution]]:
@@ -36,9 +39,10 @@ def largest(
     """
     total = lost.sum(axis=1)
     order = np.argsort(-lost, axis=1, kind="stable")[:, :count]
-    sizes, values, baselines = (np.take_along_axis(each, order, axis=1).tolist() for each in (lost, current, healthy))
-    found: list[list[Contribution]] = []
-    for loss, *parts in zip(total.tolist(), order.tolist(), sizes, values, baselines, strict=True):
-        some = zip(*parts, strict=True) if loss >= LEAST_LOSS else ()
-        found.append([Contribution(names[index], size / loss, value, baseline) for index, size, value, baseline in some if size > 0])
-    return found
+    size, value, baseline = (np.take_along_axis(each, order, axis=1) for each in (lost, current, healthy))
+    told = np.where(total >= LEAST_LOSS, (size > 0).sum(axis=1), 0).tolist()
+    share = size / np.where(total >= LEAST_LOSS, total, 1.0)[:, None]
+    columns = ([names[index] for index in order.ravel().tolist()], *(each.ravel().tolist() for each in (share, value, baseline)))
+    every: list[Contribution]
+    every, width = list(map(_made, zip(*columns, strict=True))), order.shape[1]
+    return [every[row * width : row * width + some] for row, some in enumerate(told)]

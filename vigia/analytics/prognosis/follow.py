@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import starmap
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +27,7 @@ class Cycle:
     """False: it only builds the state up, no outcome is computed"""
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What the model says of one machine after one cycle; lives in the model's life unit, health 0-100 of this cycle alone."""
 
     probability: float
@@ -68,8 +69,9 @@ class Follower:
         forecast = self.model.forecast(asked.features)
         numbers = (forecast.probability, forecast.p10, forecast.p50, forecast.p90, forecast.health)
         reasons = self.model.reasons(asked, forecast)
-        for index, *said in zip(wanted, *(each.tolist() for each in numbers), reasons, strict=True):
-            found[index] = Outcome(*said)
+        said = starmap(Outcome, zip(*(each.tolist() for each in numbers), reasons, strict=True))
+        for index, outcome in zip(wanted, said, strict=True):
+            found[index] = outcome
         return found
 
     def _step(self, wave: Sequence[Cycle]) -> Observed:

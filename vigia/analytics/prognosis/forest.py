@@ -16,7 +16,6 @@ class Forest:
 
     start: float
     trees: Trees
-    depth: int
 
     @classmethod
     def of(cls, fitted: HistGradientBoostingClassifier | HistGradientBoostingRegressor) -> Self:
@@ -26,16 +25,17 @@ class Forest:
         first = np.cumsum([0, *(len(its) for its in nodes)])[:-1]
         every = np.concatenate(nodes)
         offset = np.repeat(first, [len(its) for its in nodes])
-        leaf = every["is_leaf"].astype(bool)
+        leaf, itself = every["is_leaf"].astype(bool), np.arange(len(every))
         trees = Trees(
-            feature=np.where(leaf, -1, every["feature_idx"]).astype(np.int32),
+            feature=np.where(leaf, 0, every["feature_idx"]).astype(np.int32),
             threshold=every["num_threshold"].astype(np.float64),
-            left=(every["left"] + offset).astype(np.int32),
-            right=(every["right"] + offset).astype(np.int32),
+            left=np.where(leaf, itself, every["left"] + offset).astype(np.int32),
+            right=np.where(leaf, itself, every["right"] + offset).astype(np.int32),
             value=every["value"].astype(np.float64),
             root=first.astype(np.int32),
+            depth=np.array([its["depth"].max() for its in nodes], np.int32),
         )
-        return cls(float(np.ravel(fitted._baseline_prediction)[0]), trees, int(every["depth"].max()))  # noqa: SLF001
+        return cls(float(np.ravel(fitted._baseline_prediction)[0]), trees)  # noqa: SLF001
 
     def __call__(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """The sum for each of `rows` (float64[n, features], no NaN)."""
@@ -52,6 +52,6 @@ class Forest:
         group : int64[features]
         """
         out = np.zeros((len(rows), groups))
-        shares = order_shares(self.depth + 1)
+        shares = order_shares(int(self.trees.depth.max()) + 1)
         add_shapley(self.trees, np.ascontiguousarray(rows), np.ascontiguousarray(reference), group, shares, out)
         return out

@@ -197,6 +197,7 @@ def train(histories: Sequence[History], options: TrainingOptions) -> Prognosis:
         "life_cap": options.life_cap,
         "with_age": options.with_age,
         "decision": chosen.as_dict(),
+        "reliability": reliability(judged.forecast.probability, rows.remaining <= options.horizon),
         "out_of_fold": {**learned.figures, "orders": decision.timing(probabilities, remaining, chosen).summary()},
         "train_s": round(time.perf_counter() - started, 1),
     }
@@ -244,10 +245,7 @@ def _judge(rows: _Rows, unseen: _Unseen, options: TrainingOptions) -> _Judged:
 def figures(forecast: Forecast, remaining: NDArray[np.float64], horizon: float, cap: float) -> dict[str, float]:
     """How good a forecast was: error of the expected life, coverage of p10-p90, Brier score and calibration error, over all rows."""
     life, fails = np.minimum(remaining, cap), remaining <= horizon
-    band = np.minimum((forecast.probability * 10).astype(int), 9)
-    gaps = [
-        abs(float(forecast.probability[band == b].mean() - fails[band == b].mean())) * float(np.mean(band == b)) for b in np.unique(band)
-    ]
+    gaps = [abs(one["said"] - one["failed"]) * one["rows"] / len(fails) for one in reliability(forecast.probability, fails)]
     found = {
         "rmse_capped": float(np.sqrt(np.mean(np.square(forecast.expected - life)))),
         "coverage80": float(np.mean((forecast.p10 <= life) & (life <= forecast.p90))),
@@ -257,3 +255,13 @@ def figures(forecast: Forecast, remaining: NDArray[np.float64], horizon: float, 
         "calibration_error": float(sum(gaps)),
     }
     return {name: round(number, 4) for name, number in found.items()}
+
+
+def reliability(probability: NDArray[np.float64], fails: NDArray[np.bool_]) -> list[dict[str, float]]:
+    """The reliability curve: for each tenth of probability that was said, its mean, the share that did fail, and how many rows it holds."""
+    band = np.minimum((probability * 10).astype(int), 9)
+    groups = [band == one for one in np.unique(band)]
+    return [
+        {"said": round(float(probability[group].mean()), 4), "failed": round(float(fails[group].mean()), 4), "rows": int(group.sum())}
+        for group in groups
+    ]
