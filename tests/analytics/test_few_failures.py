@@ -47,7 +47,7 @@ def test_sensors_that_say_nothing_leave_the_survival_curve(runs: list[cmapss.Run
     outcomes = follow(model, blind(turbofan.histories(runs[10:11])[0]))
     assert outcomes[20].probability < outcomes[-1].probability
     assert outcomes[-1].life_p50 < outcomes[20].life_p50
-    assert outcomes[-1].reasons == []
+    assert not outcomes[-1].reasons
 
 
 def test_the_interval_of_few_machines_is_wide(five: Prognosis, runs: list[cmapss.Run]) -> None:

@@ -113,7 +113,7 @@ def test_reasons_name_sensors_with_their_healthy_and_present_value(
 
 
 def test_a_healthy_machine_has_no_reasons(unseen: list[list[Outcome]]) -> None:
-    assert unseen[0][5].reasons == []
+    assert not unseen[0][5].reasons
 
 
 def test_saved_and_loaded_it_predicts_the_same(

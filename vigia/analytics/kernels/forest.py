@@ -12,24 +12,25 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-ROWS_AT_ONCE = 32
+ROWS_AT_ONCE = 32  # of which each tree is asked while they are in the cache
+EXPLAINED_AT_ONCE = 512  # longer, since a tree that was just walked is guessed better
 OF_ROW, OF_REFERENCE = 1, 2
 
 
 class Trees(NamedTuple):
     """Nodes of all trees. A row goes to `left` where its `feature` is at most `threshold`, to `right` otherwise; no feature is NaN.
 
-    A leaf leads to itself both ways; its `feature` is 0.
+    A leaf leads to itself both ways; its `feature` is 0. Numbers that index have no sign: an index that has is asked each time for it.
     """
 
-    feature: NDArray[np.int32]
+    feature: NDArray[np.uint32]
     threshold: NDArray[np.float64]
-    left: NDArray[np.int32]
-    right: NDArray[np.int32]
+    left: NDArray[np.uint32]
+    right: NDArray[np.uint32]
     value: NDArray[np.float64]
     """of a leaf"""
-    root: NDArray[np.int32]
-    """int32[trees]"""
+    root: NDArray[np.uint32]
+    """uint32[trees]"""
     depth: NDArray[np.int32]
     """int32[trees], steps from the root to the deepest leaf"""
 
@@ -40,7 +41,7 @@ def add_leaves(trees: Trees, rows: NDArray[np.float64], total: NDArray[np.float6
 
     All rows of a block go down together, to the deepest leaf: steps that do not wait for each other, and no branch to guess.
     """
-    at = np.zeros(ROWS_AT_ONCE, np.int32)
+    at = np.zeros(ROWS_AT_ONCE, np.uint32)
     for first in range(0, len(rows), ROWS_AT_ONCE):
         count = min(ROWS_AT_ONCE, len(rows) - first)
         for tree in range(len(trees.root)):
@@ -68,31 +69,31 @@ def add_shapley(  # noqa: C901, PLR0912, PLR0913, PLR0917 - one walk over plain 
     trees: Trees,
     rows: NDArray[np.float64],
     reference: NDArray[np.float64],
-    group: NDArray[np.int64],
+    group: NDArray[np.uint32],
     shares: NDArray[np.float64],
     out: NDArray[np.float64],
 ) -> None:
     """Add to `out` what each group makes of the difference between the trees' sum for a row and for its reference.
 
     rows, reference : float64[n, features]
-    group : int64[features], the group of each; features of one group change together
+    group : uint32[nodes], the group of the feature of each node; features of one group change together
     shares : `order_shares` of the deepest tree
     out : float64[n, groups]; what is added to a row adds up to that difference
     """
     depth = len(shares)
-    side = np.zeros(out.shape[1], np.int64)
-    path = np.zeros(depth, np.int64)
-    waiting_node, waiting_length, waiting_group = np.zeros(depth, np.int64), np.zeros(depth, np.int64), np.zeros(depth, np.int64)
-    for first in range(0, len(rows), ROWS_AT_ONCE):
-        last = min(first + ROWS_AT_ONCE, len(rows))
+    side = np.zeros(out.shape[1], np.uint8)
+    path = np.zeros(depth, np.uint32)
+    waiting_node, waiting_length, waiting_group = np.zeros(depth, np.uint32), np.zeros(depth, np.int64), np.zeros(depth, np.uint32)
+    for first in range(0, len(rows), EXPLAINED_AT_ONCE):
+        last = min(first + EXPLAINED_AT_ONCE, len(rows))
         for root in trees.root:
             for i in range(first, last):
-                node, length, ours, waiting = np.int64(root), 0, 0, 0
+                node, length, ours, waiting = root, 0, 0, 0
                 while True:
                     while trees.left[node] != node:
                         feature, threshold = trees.feature[node], trees.threshold[node]
                         here, there = rows[i, feature] <= threshold, reference[i, feature] <= threshold
-                        its = group[feature]
+                        its = group[node]
                         if here != there:
                             if side[its] == 0:
                                 waiting_node[waiting] = trees.left[node] if there else trees.right[node]
@@ -104,7 +105,7 @@ def add_shapley(  # noqa: C901, PLR0912, PLR0913, PLR0917 - one walk over plain 
                                 ours += 1
                             elif side[its] == OF_REFERENCE:
                                 here = there
-                        node = np.int64(trees.left[node]) if here else np.int64(trees.right[node])
+                        node = trees.left[node] if here else trees.right[node]
                     if length:
                         value, theirs = trees.value[node], length - ours
                         mine, other = value * shares[ours, theirs], value * shares[theirs, ours]

@@ -119,6 +119,13 @@ class Boosters:
         features, healthy : float64[machines, features], now and with every sensor at its baseline
         returns float64[machines, sensors], life units; a row adds up to the mean life of `healthy` less that of `features`
         """
+        lost = np.empty((len(features), len(self.fusion.weights)))
+        for first in range(0, len(features), ROWS_AT_ONCE):
+            some = slice(first, first + ROWS_AT_ONCE)
+            lost[some] = self._lost(features[some], healthy[some])
+        return lost
+
+    def _lost(self, features: NDArray[np.float64], healthy: NDArray[np.float64]) -> NDArray[np.float64]:
         weights, sensors = self.fusion.weights, len(self.fusion.weights)
         x, reference = self.fusion(features), self.fusion(healthy)
         group = np.full(x.shape[1], sensors, dtype=np.int64)  # the fused channel; age, which does not change, may be there too

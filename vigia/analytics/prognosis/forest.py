@@ -27,12 +27,12 @@ class Forest:
         offset = np.repeat(first, [len(its) for its in nodes])
         leaf, itself = every["is_leaf"].astype(bool), np.arange(len(every))
         trees = Trees(
-            feature=np.where(leaf, 0, every["feature_idx"]).astype(np.int32),
+            feature=np.where(leaf, 0, every["feature_idx"]).astype(np.uint32),
             threshold=every["num_threshold"].astype(np.float64),
-            left=np.where(leaf, itself, every["left"] + offset).astype(np.int32),
-            right=np.where(leaf, itself, every["right"] + offset).astype(np.int32),
+            left=np.where(leaf, itself, every["left"] + offset).astype(np.uint32),
+            right=np.where(leaf, itself, every["right"] + offset).astype(np.uint32),
             value=every["value"].astype(np.float64),
-            root=first.astype(np.int32),
+            root=first.astype(np.uint32),
             depth=np.array([its["depth"].max() for its in nodes], np.int32),
         )
         return cls(float(np.ravel(fitted._baseline_prediction)[0]), trees)  # noqa: SLF001
@@ -52,6 +52,7 @@ class Forest:
         group : int64[features]
         """
         out = np.zeros((len(rows), groups))
+        of_node = group.astype(np.uint32)[self.trees.feature]
         shares = order_shares(int(self.trees.depth.max()) + 1)
-        add_shapley(self.trees, np.ascontiguousarray(rows), np.ascontiguousarray(reference), group, shares, out)
+        add_shapley(self.trees, np.ascontiguousarray(rows), np.ascontiguousarray(reference), of_node, shares, out)
         return out

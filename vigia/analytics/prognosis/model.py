@@ -1,7 +1,7 @@
 """A trained failure model: from one cycle of many machines to probabilities, remaining life, health and reasons."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -106,9 +106,9 @@ class Prognosis:
         expected, cautious = np.clip(life, 0.0, self.life_cap), np.clip(life - self.caution, 0.0, self.life_cap)
         return Forecast(self.calibration(raw), quantiles, expected, cautious, health)
 
-    def reasons(self, seen: Observed, forecast: Forecast) -> list[list[Contribution]]:
+    def reasons(self, seen: Observed, forecast: Forecast) -> list[Sequence[Contribution]]:
         """Why, for each row: its largest contributions, or none where nothing points to a failure."""
-        found: list[list[Contribution]] = [[] for _ in seen.features]
+        found: list[Sequence[Contribution]] = [()] * len(seen.features)
         chosen = np.flatnonzero((forecast.probability > EXPLAIN_PROBABILITY) | (forecast.health < EXPLAIN_HEALTH))
         if not len(chosen) or self.method is Method.SURVIVAL:
             return found
