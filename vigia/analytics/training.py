@@ -5,7 +5,7 @@ import hashlib
 import multiprocessing
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from multiprocessing.connection import Connection
@@ -14,6 +14,7 @@ from typing import Any
 
 from vigia.analytics.evaluate import cmapss, turbofan
 from vigia.analytics.prognosis import model
+from vigia.analytics.prognosis.decision import Costs
 from vigia.analytics.prognosis.errors import PrognosisError
 from vigia.analytics.prognosis.train import train
 from vigia.errors import VigiaError
@@ -43,6 +44,8 @@ class TrainingPlan:
     """where model files are kept"""
     horizon: float = 30.0
     """in flight cycles"""
+    costs: Costs | None = None
+    """by which the rule that raises orders is chosen"""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def models_folder(home: Path) -> Path:
 
 def train_file(plan: TrainingPlan) -> Trained:
     """Train and write the model file. Takes up to a minute and all cores. Raises CmapssError and TrainingDataError."""
-    made = train(turbofan.histories(cmapss.read_runs(plan.data, plan.units)), turbofan.options(plan.horizon))
+    made = train(turbofan.histories(cmapss.read_runs(plan.data, plan.units)), replace(turbofan.options(plan.horizon), costs=plan.costs))
     written_at = datetime.now(UTC)
     part = plan.folder / f"new-{written_at:%Y%m%dT%H%M%S%f}.joblib"
     sha256 = model.save(made, part)

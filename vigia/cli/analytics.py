@@ -29,6 +29,10 @@ Horizon = Annotated[float, typer.Option(min=1.0, help="The probability is that o
 Folder = Annotated[Path, typer.Option("--data", help="Folder with the benchmark's files, plain or gzip; any of them.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for the result files, in the benchmark's own layout.")]
 Plots = Annotated[Path | None, typer.Option("--plots", help="Folder for plots; needs pip install vigia[plots].")]
+Failure = Annotated[float, typer.Option(min=0, help="What a failure costs that was not foreseen.")]
+Visit = Annotated[float, typer.Option(min=0, help="What a planned replacement costs.")]
+Life = Annotated[float, typer.Option(min=0, help="What a flight cycle costs that is thrown away.")]
+Lead = Annotated[float, typer.Option(min=0, help="Flight cycles from the order to the visit.")]
 EXAMPLE_ASSET_MODEL = "cmapss-fd001"
 
 
@@ -60,6 +64,11 @@ def train(
     units: Units = None,
     horizon: Horizon = 30.0,
     shadow: Annotated[bool, typer.Option("--shadow", help="Let it predict beside the one in charge, and nothing follow.")] = False,
+    by_cost: Annotated[bool, typer.Option("--by-cost", help="Choose when an order is raised by the costs named here.")] = False,
+    failure: Failure = 60_000.0,
+    visit: Visit = 8_000.0,
+    life: Life = 60.0,
+    lead: Lead = 10.0,
     asset_model: AssetModel = EXAMPLE_ASSET_MODEL,
     home: Home = None,
     dsn: Dsn = None,
@@ -67,10 +76,12 @@ def train(
 ) -> None:
     """Train a failure model, register it and, if it passes its checks, put it in charge; `vigia analytics run` changes over by itself."""
     from vigia.analytics import training
+    from vigia.analytics.prognosis.decision import Costs
     from vigia.store.database import Database
 
     settings = load_settings(home=home, dsn=dsn)
-    plan = training.TrainingPlan(data, _units(units), training.models_folder(settings.home), horizon)
+    costs = Costs(failure, visit, life, lead) if by_cost else None
+    plan = training.TrainingPlan(data, _units(units), training.models_folder(settings.home), horizon, costs)
 
     async def train_one(dsn: str) -> None:
         async with Database(dsn, "vigia_service", max_size=1) as database:
@@ -87,10 +98,10 @@ def back_test(
     data: Annotated[Path, typer.Option(help="Runs to failure: a C-MAPSS training file, plain or gzip.")],
     units: Units = None,
     horizon: Horizon = 30.0,
-    failure: Annotated[float, typer.Option(min=0, help="What a failure costs that was not foreseen.")] = 60_000.0,
-    visit: Annotated[float, typer.Option(min=0, help="What a planned replacement costs.")] = 8_000.0,
-    life: Annotated[float, typer.Option(min=0, help="What a flight cycle costs that is thrown away.")] = 60.0,
-    lead: Annotated[float, typer.Option(min=0, help="Flight cycles from the order to the visit.")] = 10.0,
+    failure: Failure = 60_000.0,
+    visit: Visit = 8_000.0,
+    life: Life = 60.0,
+    lead: Lead = 10.0,
     per_year: Annotated[float, typer.Option(min=1, help="Flight cycles an engine flies in a year.")] = 1_000.0,
     plots: Plots = None,
     as_json: AsJson = False,
