@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
@@ -75,12 +75,20 @@ class Edge:
         first = 10 * (sorted({"R1", "R2", device}).index(device) + 1)
         return {name: first + i for i, name in enumerate([*POINTS, names.EPOCH, names.BATCH, names.SERIAL_NUMBER])}
 
-    def device_birth(self, device: str, serial: str | None, at_ms: int | None = None) -> Message:
+    def device_birth(
+        self, device: str, serial: str | None, at_ms: int | None = None, repeats: Mapping[str, tuple[int, Scalar | None, int]] | None = None
+    ) -> Message:
+        """`repeats` are readings by point that were told before: hour, value, quality."""
         alias = self.aliases(device)
         metrics = [
             Metric(name, alias[name], at_ms or START_MS, kind, None if at_ms is None else 1, properties={"engUnit": "K", "kind": use})
             for name, (kind, use) in POINTS.items()
         ]
+        for at, metric in enumerate(metrics):
+            if metric.name in (repeats or {}):
+                hour, value, quality = (repeats or {})[str(metric.name)]
+                properties = {**metric.properties, names.QUALITY: quality}
+                metrics[at] = replace(metric, timestamp=START_MS + hour * HOUR_MS, value=value, properties=properties)
         if serial is not None:
             metrics.append(Metric(names.SERIAL_NUMBER, alias[names.SERIAL_NUMBER], START_MS, DataType.STRING, serial))
             self.serials[device] = serial

@@ -278,6 +278,27 @@ async def test_death_and_birth_say_who_is_online(wire: Line, edge: Edge, seeded:
     assert query(seeded, "select distinct quality from point_latest") == [(192,)]
 
 
+STATE_JOBS = "select args from procrastinate_jobs where task_name = 'record_state'"
+QUALITIES = "select name, quality from point_latest join point using (point_id) order by name"
+
+
+@pytest.mark.parametrize("whose", ["node", "device"])
+async def test_what_a_birth_repeats_stands_again_and_is_not_stored_again(wire: Line, edge: Edge, seeded: str, whose: str) -> None:
+    """A point that never changes tells nothing more after the birth; what it told before is how things are."""
+    await wire.hear(*edge.born("R1"), edge.data("R1", 1), edge.data("R1", 2, T50=501.0))
+    truth, jobs = stored(seeded), query(seeded, STATE_JOBS)
+    await wire.hear(edge.node_death() if whose == "node" else edge.device_death("R1"))
+    assert {quality for _, quality in query(seeded, QUALITIES)} == {500}
+    # One that the host does not have yet comes in a batch; what is older than what it has tells nothing.
+    repeats = {"state": (1, 1, 192), "cycle": (2, 7, 192), "T50": (1, 501.0, 192), "Ps30": (1, 48.0, 64)}
+    births = [edge.node_birth()] if whose == "node" else []
+    await wire.hear(*births, edge.device_birth("R1", "SN-R1", repeats=repeats))
+    assert query(seeded, QUALITIES) == [("Ps30", 64), ("T50", 500), ("cycle", 500), ("state", 192)]
+    assert (stored(seeded), query(seeded, STATE_JOBS)) == (truth, jobs)
+    await wire.hear(edge.data("R1", 2, cycle=7))
+    assert query(seeded, QUALITIES) == [("Ps30", 64), ("T50", 500), ("cycle", 192), ("state", 192)]
+
+
 async def test_a_dead_device_is_stale_since_its_death_and_a_dead_node_since_we_heard(wire: Line, edge: Edge, seeded: str) -> None:
     def dead_since() -> list[tuple[object, ...]]:
         return query(seeded, "select device_id, alive, (extract(epoch from died_at) * 1000)::bigint from birth order by 1")

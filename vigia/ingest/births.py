@@ -1,15 +1,28 @@
 """What a device's birth certificate says, and the table that later turns its aliases into points."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vigia.ingest.qualities import qualities
 from vigia.sparkplug.datatypes import DataType
 from vigia.sparkplug.decode import NONE
-from vigia.sparkplug.names import BATCH, COMMAND_RESULT, DOCUMENTATION, ENG_HIGH, ENG_LOW, ENG_UNIT, EPOCH, KIND, SERIAL_NUMBER
+from vigia.sparkplug.names import (
+    BATCH,
+    COMMAND_RESULT,
+    DOCUMENTATION,
+    ENG_HIGH,
+    ENG_LOW,
+    ENG_UNIT,
+    EPOCH,
+    KIND,
+    QUALITY,
+    QUALITY_GOOD,
+    SERIAL_NUMBER,
+)
 from vigia.sparkplug.payload import Metric, Payload
 from vigia.store import births
 
@@ -68,7 +81,19 @@ def certificate(edge_node_id: int, device_id: str, bd_seq: int, payload: Payload
         seen_at=fleet_now,
         serial_number=serial.value if serial is not None and isinstance(serial.value, str) and serial.value else None,
         points=list({point.name: point for point in points}.values()),
+        repeated=list(_repeated(payload)),
     )
+
+
+def _repeated(payload: Payload) -> Iterator[births.Repeated]:
+    """The readings that the birth tells; those without a number stay as they are until they are told anew."""
+    for metric in payload.metrics:
+        at, value, said = metric.timestamp, metric.value, metric.properties.get(QUALITY, QUALITY_GOOD)
+        if metric.name is None or not _holds_readings(metric) or at is None or not EARLIEST_MS <= at < LATEST_MS:
+            continue
+        if isinstance(value, int | float) and np.isfinite(value) and isinstance(said, int):
+            quality = int(qualities(np.array([said], np.int64))[0])
+            yield births.Repeated(metric.name, datetime.fromtimestamp(at / 1000, UTC), float(value), quality)
 
 
 def _holds_readings(metric: Metric) -> bool:

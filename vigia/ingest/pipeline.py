@@ -187,7 +187,7 @@ class Pipeline:
                 )  # a plain message is birth and data in one: one letter is enough
         self._apply(events, written)
         self._acknowledge(written)
-        # A numbered node repeats its births' values in batches; a foreign one says them only here.
+        # What a numbered node's birth tells came in a batch, or will; a foreign one says it only here.
         births = [event for event in events if isinstance(event, DeviceBirth) and not event.node.numbered and event.is_taken]
         await self._data(
             [DeviceData(birth.node, birth.device_id, decode_columns([birth.message.payload]), 0, birth.message) for birth in births]

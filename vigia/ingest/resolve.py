@@ -8,17 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigia.ingest.births import EARLIEST_MS, LATEST_MS, DeviceTable
+from vigia.ingest.qualities import qualities
 from vigia.sparkplug.datatypes import DataType
 from vigia.sparkplug.decode import NONE, Columns, Form
-from vigia.sparkplug.names import COMMAND_RESULT, QUALITY_GOOD, QUALITY_STALE
+from vigia.sparkplug.names import COMMAND_RESULT
 from vigia.store import telemetry
 from vigia.store.telemetry import Readings
 
 # Beyond this a sum of readings could overflow: no sensor says so.
 LARGEST_VALUE: Final = 1e100
 LARGEST_NUMBER: Final = 1 << 62  # of an epoch or a batch
-_UNCERTAIN_FROM: Final = 64  # classic OPC quality: 0-63 bad, 64-191 uncertain, 192-255 good
-_GOOD_UNTIL: Final = 255
 
 NO_TIME = "no timestamp"
 WRONG_TIME = "timestamp outside 2000..2100"
@@ -112,7 +111,7 @@ def resolve(columns: Columns, index: int, table: DeviceTable) -> Resolved:
         }
     )
     keep = dated & typed
-    quality = _qualities(columns.quality[metrics])
+    quality = qualities(columns.quality[metrics])
     odd = (columns.form[metrics] != Form.NULL) & ~(np.abs(value) < LARGEST_VALUE)  # NaN too
     quality[odd] = telemetry.BAD
     value[np.isinf(value)] = np.nan
@@ -163,11 +162,3 @@ def _integers(whole: NDArray[np.uint64], bits: int, signed: bool) -> tuple[NDArr
         number[own] -= 1 << bits
         return number.astype(np.float64), (number >= -(1 << (bits - 1))) & (number < 1 << (bits - 1))
     return number.astype(np.float64), np.ones(len(number), np.bool_)
-
-
-def _qualities(said: NDArray[np.int64]) -> NDArray[np.int16]:
-    quality = np.full(len(said), telemetry.BAD, np.int16)
-    quality[said == QUALITY_STALE] = telemetry.STALE
-    quality[(said >= _UNCERTAIN_FROM) & (said < QUALITY_GOOD)] = telemetry.UNCERTAIN
-    quality[(said >= QUALITY_GOOD) & (said <= _GOOD_UNTIL)] = telemetry.GOOD
-    return quality

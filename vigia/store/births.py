@@ -11,6 +11,7 @@ from vigia.domain.commands import Writable
 from vigia.store import queries, telemetry
 from vigia.store.commands import as_kept
 from vigia.store.database import StoreError, Transaction
+from vigia.store.telemetry import Latest
 
 KINDS = ("measurement", "setting", "state", "counter")
 
@@ -59,11 +60,21 @@ class NewPoint:
 
 
 @dataclass(frozen=True)
+class Repeated:
+    """A reading that a birth tells again: how the metric `name` was at `at`, and still is; `quality` as stored."""
+
+    name: str
+    at: datetime
+    value: float
+    quality: int
+
+
+@dataclass(frozen=True)
 class DeviceBirth:
     """A device's birth certificate.
 
     `at` is the source time of its newest value, None when it has none: when the machine is known to stand there. `seen_at` is the best
-    guess of the source's clock now. `writable` is what the device can be told.
+    guess of the source's clock now. `writable` is what the device can be told, `repeated` what it told before.
     """
 
     edge_node_id: int
@@ -74,6 +85,7 @@ class DeviceBirth:
     serial_number: str | None
     points: Sequence[NewPoint]
     writable: Sequence[Writable] = ()
+    repeated: Sequence[Repeated] = ()
 
 
 @dataclass(frozen=True)
@@ -163,7 +175,7 @@ async def device_died(tx: Transaction, edge_node_id: int, device_id: str, at: da
 
 
 async def device_born(tx: Transaction, birth: DeviceBirth) -> Device:
-    """Take a device's birth: find its role and machine, make its points, keep the alias table.
+    """Take a device's birth: find its role and machine, make its points, keep the alias table. Readings that it repeats are stale no more.
 
     A machine that is new in the role is installed there, unless the records already know better: whoever finished a work order wrote the
     swap down first, and a birth from before that moment must not undo it.
@@ -179,6 +191,10 @@ async def device_born(tx: Transaction, birth: DeviceBirth) -> Device:
         asset_id=device.asset_id,
         writable=as_kept(birth.writable),
         metrics=Jsonb([{"name": p.name, "alias": p.alias, "datatype": p.datatype, "point_id": p.point_id} for p in device.points]),
+    )
+    point_of = {point.name: point.point_id for point in device.points}
+    await telemetry.mark_standing(
+        tx, [Latest(point_of[one.name], one.at, one.value, one.quality) for one in birth.repeated if one.name in point_of]
     )
     return device
 

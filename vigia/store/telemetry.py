@@ -1,6 +1,6 @@
 """Readings: written as columns with their rollups and latest values, read back as series."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NamedTuple
@@ -169,6 +169,13 @@ async def latest_visible(tx: Transaction, point_ids: Collection[int]) -> dict[in
 async def mark_stale(tx: Transaction, point_ids: Collection[int]) -> None:
     """The source of these points is gone: whatever they told last is stale."""
     await queries.execute(tx, "mark_latest", point_ids=list(point_ids), quality=STALE)
+
+
+async def mark_standing(tx: Transaction, told_again: Sequence[Latest]) -> None:
+    """The source tells again what it told before: where that is the latest reading, and was stale, it has its own quality again."""
+    columns = {"point_ids": "point_id", "at": "ts", "values": "value", "qualities": "quality"}
+    told = {name: [getattr(one, column) for one in told_again] for name, column in columns.items()}
+    await queries.execute(tx, "latest_stands", **told, stale=STALE)
 
 
 async def around(tx: Transaction, point_id: int, first: datetime, last: datetime) -> list[Stored]:

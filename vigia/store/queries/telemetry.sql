@@ -100,6 +100,12 @@ select point_id, ts, value, quality from point_latest where point_id = any(%(poi
 -- What a death or a birth says of the latest readings of points.
 update point_latest set quality = %(quality)s where point_id = any(%(point_ids)s) and quality <> %(quality)s
 
+-- name: latest_stands
+-- A birth repeats readings that are stored. One that is not the latest, or not stored yet, changes nothing: its batch does.
+update point_latest l set quality = said.quality
+from unnest(%(point_ids)s::int[], %(at)s::timestamptz[], %(values)s::float8[], %(qualities)s::smallint[]) as said (point_id, ts, value, quality)
+where l.point_id = said.point_id and l.ts = said.ts and l.value = said.value and l.quality = %(stale)s
+
 -- name: readings_around
 -- Good readings of a point from `from_ts` to `until_ts`, with the neighbour on either side.
 (select ts, value from telemetry where point_id = %(point_id)s and ts < %(from_ts)s and value is not null and quality = 192 order by ts desc limit 1)
