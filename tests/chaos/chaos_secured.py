@@ -1,5 +1,6 @@
 """A plant that is closed to strangers: Mosquitto as it is deployed, certificates, the gate, the api, ingest, and a gateway that enrols."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,6 +19,7 @@ from psycopg.conninfo import make_conninfo
 
 from vigia.authority.issuing import Authority
 from vigia.edge.identity import Identity, load
+from vigia.store.migrate import migrate
 
 GROUP, NODE, OTHER = "acme", "acme-one", "acme-two"  # of ingest's small fleet
 TELL_EVERY_S = 0.05
@@ -163,12 +165,15 @@ def secured(folder: Path, dsn: str, certificate_days: float = 100.0) -> Iterator
 
 
 @contextmanager
-def fresh_database(server_dsn: str, template: str) -> Iterator[str]:
-    """A migrated database for the tests of a module."""
+def fresh_database(server_dsn: str, template: str | None) -> Iterator[str]:
+    """A migrated database for the tests of a module; migrated here without a `template` of it."""
     name = sql.Identifier(f"secured_{uuid4().hex[:12]}")
     with psycopg.connect(server_dsn, autocommit=True) as connection:
-        connection.execute(sql.SQL("create database {} template {}").format(name, sql.Identifier(template)))
+        connection.execute(sql.SQL("create database {} template {}").format(name, sql.Identifier(template or "template0")))
         try:
-            yield make_conninfo(server_dsn, dbname=name.as_string().strip('"'))
+            dsn = make_conninfo(server_dsn, dbname=name.as_string().strip('"'))
+            if template is None:
+                asyncio.run(migrate(dsn))
+            yield dsn
         finally:
             connection.execute(sql.SQL("drop database {} with (force)").format(name))

@@ -24,6 +24,7 @@ from vigia.store.migrate import migrate
 from vigia.supervisor.broker import RunningBroker, running_broker
 
 TIMESCALE_BIN = "VIGIA_TEST_TIMESCALE_BIN"
+TIMESCALE_DSN = "VIGIA_TEST_TIMESCALE_DSN"
 TIMESCALE_SETTINGS = {"shared_preload_libraries": "timescaledb", "timescaledb.telemetry_level": "off"}
 NONE: Mapping[str, str] = MappingProxyType({})
 PROFILES = ["plain", pytest.param("timescale", marks=pytest.mark.timescale)]
@@ -52,6 +53,17 @@ def make_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         pytest.skip(f"NOT RUN ON TIMESCALEDB: set {TIMESCALE_BIN} to the folder of a PostgreSQL's programs that has it")
     monkeypatch.setattr(embedded_programs, "_program_folder", lambda: Path(programs))
     return lambda home, settings=NONE: Server(home, {**TIMESCALE_SETTINGS, **settings})
+
+
+@pytest.fixture(scope="module", params=PROFILES)
+def server_and_template(request: pytest.FixtureRequest) -> tuple[str, str | None]:
+    """For `fresh_database`, of each profile."""
+    if request.param == "plain":
+        return request.getfixturevalue("server_dsn"), request.getfixturevalue("template")
+    server = os.environ.get(TIMESCALE_DSN)
+    if not server:
+        pytest.skip(f"NOT RUN ON TIMESCALEDB: set {TIMESCALE_DSN} to a superuser's DSN of a server that has it")
+    return server, None
 
 
 @pytest.fixture

@@ -73,6 +73,8 @@ class Gateway:
     broker: str
     hour: int = 0
     process: subprocess.Popen[bytes] | None = None
+    life: int = LIFE
+    """Cycles after which the units say nothing more."""
 
     def write_machines(self) -> None:
         """What they will say, and that they stand in their roles."""
@@ -81,7 +83,7 @@ class Gateway:
             "".join(
                 f"{unit} {cycle} {' '.join(repr(value(unit, cycle, column)) for column in range(len(READ)))}\n"
                 for unit in UNITS.values()
-                for cycle in range(1, LIFE + 1)
+                for cycle in range(1, self.life + 1)
             )
         )
         for role, unit in UNITS.items():
