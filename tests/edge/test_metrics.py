@@ -1,5 +1,6 @@
 """A gateway's metrics: of a running one in HTTP, of drops, and every one that the docs name."""
 
+import json
 import re
 import urllib.request
 from pathlib import Path
@@ -15,7 +16,8 @@ from vigia.edge.metrics import Gateway
 from vigia.edge.samples import Tick
 from vigia.errors import ConfigError
 
-DOCS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+REPOSITORY = Path(__file__).parents[2]
+DOCS = (REPOSITORY / "docs" / "operations.md").read_text()
 ANYWHERE = MetricsConfig("127.0.0.1", 0)
 
 
@@ -25,6 +27,10 @@ def scraped(port: int) -> dict[str, float]:
     return {
         f"{one.name}[{','.join(one.labels.values())}]": one.value for family in families for one in family.samples if "vigia" in one.name
     }
+
+
+def told_names() -> set[str]:
+    return {family.name for family in Gateway(lambda: (), None).collect()} | {"vigia_edge_certificate_seconds"}
 
 
 @pytest.mark.usefixtures("host")
@@ -69,9 +75,15 @@ def test_drops_are_counted_by_reason(gateway_process: GatewayProcess) -> None:
 
 
 def test_the_docs_name_them_all_and_no_other() -> None:
-    told = {family.name for family in Gateway(lambda: (), None).collect()}
     named = {re.sub("_total$", "", name) for name in re.findall(r"`(vigia_edge_\w+)", DOCS)}
-    assert named == told | {"vigia_edge_certificate_seconds"}
+    assert named == told_names()
+
+
+def test_the_dashboard_shows_them_all_and_no_other() -> None:
+    dashboard = json.loads((REPOSITORY / "deploy" / "grafana" / "gateway.json").read_text())
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    shown = {re.sub("_total$", "", name) for query in queries for name in re.findall(r"\bvigia_\w+", query)}
+    assert shown == told_names()
 
 
 def test_an_address_that_is_taken_is_one_sentence() -> None:
