@@ -54,7 +54,7 @@ def test_no_machine_is_predicted_by_trees_that_have_seen_it(runs: list[cmapss.Ru
         return np.concatenate([history.sensors[:1, 2].repeat(len(history.ages)) for history in histories])[:, None]
 
     monkeypatch.setattr(training, "_features", whose)
-    monkeypatch.setattr(training.Boosters, "fit", lambda rows, *_: Witness(rows))
+    monkeypatch.setattr(training.Boosters, "fit", lambda told, *_: Witness(told.features))
     learned, options = turbofan.histories(runs), turbofan.options(30.0)
     with ThreadPoolExecutor(1) as workers:
         training._out_of_fold(Method.TREES, learned, options, workers)

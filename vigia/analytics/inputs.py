@@ -2,16 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vigia.analytics.prognosis.features import FeatureSpec
 from vigia.store.predictions import FollowedPoint, Moment
 
 NOT_RUNNING = 0.0
 """Value of a state point of a machine that does not run."""
+
+
+class Named(Protocol):
+    """What names the inputs of a model, in their order."""
+
+    @property
+    def settings(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    @property
+    def sensors(self) -> tuple[str, ...]: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,7 @@ class PointMap:
     """by point name"""
 
     @classmethod
-    def of(cls, spec: FeatureSpec, points: Sequence[FollowedPoint]) -> Self:
+    def of(cls, spec: Named, points: Sequence[FollowedPoint]) -> Self:
         """Match the points of one machine with the model's inputs, by name."""
         names = (*spec.settings, *spec.sensors)
         column = {name: index for index, name in enumerate(names)}

@@ -12,11 +12,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from vigia.analytics import closed_orders
 from vigia.analytics.evaluate import cmapss, turbofan
 from vigia.analytics.prognosis import model
 from vigia.analytics.prognosis.decision import Costs
 from vigia.analytics.prognosis.errors import PrognosisError
-from vigia.analytics.prognosis.train import train
+from vigia.analytics.prognosis.train import History, TrainingOptions, train
 from vigia.errors import VigiaError
 from vigia.store import models
 from vigia.store.database import Database
@@ -46,6 +49,13 @@ class TrainingPlan:
     """in flight cycles"""
     costs: Costs | None = None
     """by which the rule that raises orders is chosen"""
+    learned: Sequence[History] = ()
+    """further machines, of closed orders"""
+
+    @property
+    def options(self) -> TrainingOptions:
+        """What is learned."""
+        return replace(turbofan.options(self.horizon), costs=self.costs)
 
 
 @dataclass(frozen=True)
@@ -66,7 +76,7 @@ def models_folder(home: Path) -> Path:
 
 def train_file(plan: TrainingPlan) -> Trained:
     """Train and write the model file. Takes up to a minute and all cores. Raises CmapssError and TrainingDataError."""
-    made = train(turbofan.histories(cmapss.read_runs(plan.data, plan.units)), replace(turbofan.options(plan.horizon), costs=plan.costs))
+    made = train([*turbofan.histories(cmapss.read_runs(plan.data, plan.units)), *plan.learned], plan.options)
     written_at = datetime.now(UTC)
     part = plan.folder / f"new-{written_at:%Y%m%dT%H%M%S%f}.joblib"
     sha256 = model.save(made, part)
@@ -76,9 +86,14 @@ def train_file(plan: TrainingPlan) -> Trained:
 
 
 def _data_sha256(plan: TrainingPlan) -> str:
-    """Of the file as it lies there and the units that were taken from it."""
+    """Of the file as it lies there, the units that were taken from it, and the machines of closed orders."""
     units = "all" if plan.units is None else ",".join(map(str, sorted(plan.units)))
-    return hashlib.sha256(plan.data.read_bytes() + units.encode()).hexdigest()
+    found = hashlib.sha256(plan.data.read_bytes() + units.encode())
+    for history in plan.learned:
+        found.update(history.ended.encode())
+        for array in (history.settings, history.sensors, history.ages):
+            found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
 
 
 async def train_apart(plan: TrainingPlan) -> Trained:
@@ -114,6 +129,11 @@ def _report(plan: TrainingPlan, sender: Connection) -> None:
         sender.send(train_file(plan))
     except VigiaError as error:
         sender.send(str(error))
+
+
+async def with_closed_orders(database: Database, asset_model: str, plan: TrainingPlan) -> TrainingPlan:
+    """`plan` with what the closed orders of that asset model teach. Raises UnknownAssetModelError."""
+    return replace(plan, learned=await closed_orders.histories(database, asset_model, plan.options))
 
 
 async def train_and_register(database: Database, asset_model: str, plan: TrainingPlan, *, shadow: bool = False) -> ModelVersion:

@@ -64,6 +64,7 @@ def train(
     units: Units = None,
     horizon: Horizon = 30.0,
     shadow: Annotated[bool, typer.Option("--shadow", help="Let it predict beside the one in charge, and nothing follow.")] = False,
+    from_orders: Annotated[bool, typer.Option("--from-orders", help="Learn from closed orders and their verdicts too.")] = False,
     by_cost: Annotated[bool, typer.Option("--by-cost", help="Choose when an order is raised by the costs named here.")] = False,
     failure: Failure = 60_000.0,
     visit: Visit = 8_000.0,
@@ -85,7 +86,8 @@ def train(
 
     async def train_one(dsn: str) -> None:
         async with Database(dsn, "vigia_service", max_size=1) as database:
-            made = await training.train_and_register(database, asset_model, plan, shadow=shadow)
+            whole = await training.with_closed_orders(database, asset_model, plan) if from_orders else plan
+            made = await training.train_and_register(database, asset_model, whole, shadow=shadow)
         found = {"version": made.version, "file": str(plan.folder / made.file_name), "sha256": made.sha256, **made.metrics}
         sys.stdout.write(_as_json(found) if as_json else _as_text(found))
 

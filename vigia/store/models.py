@@ -83,6 +83,18 @@ class ShadowPrediction:
     life_p90: float
 
 
+@dataclass(frozen=True)
+class ClosedOrder:
+    """The last order that was finished in one stay of a machine in a role."""
+
+    work_order_id: int
+    asset_id: int
+    installed_at: datetime
+    finished_at: datetime
+    failed_at: datetime | None
+    verdict: str
+
+
 def file_name(failure_mode: str, version: str) -> str:
     """The name of a model's file."""
     return f"{failure_mode}-{version}.joblib"
@@ -114,6 +126,12 @@ async def by_version(tx: Transaction, asset_model: str, failure_mode: str, versi
 async def versions(tx: Transaction, asset_model: str | None = None, failure_mode: str | None = None) -> list[ModelVersion]:
     """All versions, newest first; of one asset model and failure mode, or of all."""
     return await queries.rows(tx, "model_versions", ModelVersion, asset_model=asset_model, failure_mode=failure_mode)
+
+
+async def closed_orders(tx: Transaction, asset_model: str, failure_mode: str) -> list[ClosedOrder]:
+    """The last finished order of that failure mode in each stay of a machine of that model. Raises UnknownAssetModelError."""
+    of = await asset_model_id(tx, asset_model)
+    return await queries.rows(tx, "model_closed_orders", ClosedOrder, asset_model_id=of, failure_mode=failure_mode)
 
 
 async def siblings(tx: Transaction, model_version_id: int) -> list[ModelVersion]:

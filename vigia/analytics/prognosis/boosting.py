@@ -81,6 +81,16 @@ class Fusion:
 
 
 @dataclass(frozen=True)
+class Examples:
+    """Rows of many machines to learn from."""
+
+    features: NDArray[np.float64]
+    """float64[rows, features]"""
+    answer: NDArray[Any]
+    """bool[rows], does it fail within the horizon, or float64[rows], its remaining life, capped, in life units"""
+
+
+@dataclass(frozen=True)
 class Boosters:
     """One forest for whether it fails within the horizon, and one for the mean remaining life."""
 
@@ -89,18 +99,15 @@ class Boosters:
     regressor: Forest
 
     @classmethod
-    def fit(cls, features: NDArray[np.float64], fails: NDArray[np.bool_], life: NDArray[np.float64], trees: int) -> Self:
-        """Train on rows of many machines.
-
-        features : float64[rows, features]
-        fails : bool[rows], does the machine fail within the horizon?
-        life : float64[rows], remaining life, capped, in life units
-        trees : of the classifier; the regressor learns by smaller steps, and has more for that
-        """
-        fusion = Fusion.fit(features, life)
-        x = fusion(features)
+    def fit(cls, fails: Examples, lives: Examples, trees: int) -> Self:
+        """Learn both. `trees` of the classifier; the regressor learns by smaller steps, and has more for that."""
+        fusion = Fusion.fit(lives.features, lives.answer)
         with _one_thread():
-            return cls(fusion, Forest.of(classifier(trees).fit(x, fails)), Forest.of(regressor(trees).fit(x, life)))
+            return cls(
+                fusion,
+                Forest.of(classifier(trees).fit(fusion(fails.features), fails.answer)),
+                Forest.of(regressor(trees).fit(fusion(lives.features), lives.answer)),
+            )
 
     def __call__(self, features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Uncalibrated failure probability and mean remaining life, in life units, of each row of features."""

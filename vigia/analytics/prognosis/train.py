@@ -1,4 +1,4 @@
-"""Train a failure model from machines that ran to failure.
+"""Train a failure model from machines that ran to failure, and from others of which something is known.
 
 Everything that is tuned on data (calibration, conformal intervals, the decision's numbers, the reported figures) rests on
 predictions of machines that the predicting trees had not seen: folds split by machine, never by row.
@@ -9,12 +9,13 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vigia.analytics.prognosis import decision, features
+from vigia.analytics.prognosis import boosting, decision, features
 from vigia.analytics.prognosis.boosting import Boosters
 from vigia.analytics.prognosis.calibration import LifeIntervals, OutOfUnit, ProbabilityCalibration, caution
 from vigia.analytics.prognosis.conditions import Conditions
@@ -27,6 +28,9 @@ from vigia.analytics.prognosis.wear import Wear
 FEW = 10
 """With fewer failures, what is learned is how far machines wear, or only how old they become, whichever foretells the others better."""
 LEAST = 2
+CONFIRMED = 5.0
+"""Life units before a technician confirmed a failure on its way in which the machine counts as failing soon. How soon nobody saw, so
+nothing else is learned from them: a model that took the replacement for the failure would replace earlier with each training."""
 FURTHEST = 1.25
 """In caps: the moments of a machine's life that intervals are fitted on. Further away every life is alike, and easily held."""
 FOLDS = 5
@@ -35,16 +39,29 @@ HEALTHY_QUANTILE = 0.1
 """So many of the machines that are far from their end have less than full health."""
 
 
+class Ended(StrEnum):
+    """How a machine's record ended, by what the technician found."""
+
+    FAILED = "failed"
+    CONFIRMED = "confirmed"
+    """replaced before it failed; the failure was on its way"""
+    SOUND = "sound"
+    """nothing was found"""
+    OPEN = "open"
+    """replaced, and nobody can say"""
+
+
 @dataclass(frozen=True)
 class History:
-    """One machine from new to its failure, one row a cycle; NaN: not measured."""
+    """One machine from new to the end of its record, one row a cycle; NaN: not measured."""
 
     settings: NDArray[np.float64]
     sensors: NDArray[np.float64]
     ages: NDArray[np.float64]
     """cycles flown"""
     remaining: NDArray[np.float64]
-    """true remaining life, in life units"""
+    """life units to the end of the record; the true remaining life where the machine failed, and less than that where it did not"""
+    ended: Ended = Ended.FAILED
 
 
 @dataclass(frozen=True)
@@ -77,12 +94,29 @@ class _Rows:
     remaining: NDArray[np.float64]
     capped: NDArray[np.float64]
     fails: NDArray[np.bool_]
+    told: NDArray[np.bool_]
+    """is it known whether the machine fails within the horizon?"""
+    lived: NDArray[np.bool_]
+    """is its capped remaining life known?"""
+    failed: NDArray[np.bool_]
+    """of a machine that failed"""
 
 
 def _rows(histories: Sequence[History], options: TrainingOptions) -> _Rows:
     unit = np.repeat(np.arange(len(histories)), [len(history.remaining) for history in histories])
     remaining = np.concatenate([history.remaining for history in histories])
-    return _Rows(unit, remaining, np.minimum(remaining, options.life_cap), remaining <= options.horizon)
+    ended = np.array([history.ended for history in histories])[unit]
+    failed, near = ended == Ended.FAILED, remaining <= options.horizon
+    seen = (ended == Ended.CONFIRMED) & (remaining < CONFIRMED)
+    return _Rows(
+        unit,
+        remaining,
+        np.minimum(remaining, options.life_cap),
+        fails=failed & near | seen,
+        told=failed | ~near | seen | (ended == Ended.SOUND),
+        lived=failed | (remaining >= options.life_cap),
+        failed=failed,
+    )
 
 
 def _inputs(histories: Sequence[History]) -> list[NDArray[np.float64]]:
@@ -104,6 +138,18 @@ def _features(spec: FeatureSpec, histories: Sequence[History]) -> NDArray[np.flo
     return np.vstack(features.of_histories(spec, _inputs(histories), [history.ages for history in histories]))
 
 
+def _failures(histories: Sequence[History]) -> int:
+    return sum(history.ended is Ended.FAILED for history in histories)
+
+
+def _folds(histories: Sequence[History]) -> NDArray[np.int64]:
+    """As `folds`, of those that failed and of the others each."""
+    found, failed = np.empty(len(histories), dtype=np.int64), np.array([history.ended is Ended.FAILED for history in histories])
+    found[failed] = folds(int(failed.sum()))
+    found[~failed] = folds(int((~failed).sum())) % (int(found[failed].max()) + 1)
+    return found
+
+
 def folds(machines: int) -> NDArray[np.int64]:
     """int64[machines]: the fold in which each machine is predicted; the same for the same number of machines. Few have one each."""
     count = machines if machines < FEW else FOLDS
@@ -122,16 +168,18 @@ def _fit(method: Method, histories: Sequence[History], options: TrainingOptions)
     rows, spec = _rows(histories, options), _spec(histories, options)
     if method is Method.SURVIVAL:
         lives = np.array([history.ages[-1] for history in histories])
-        return spec, Survival(Weibull.fit(lives, np.ones(len(lives), dtype=bool)), options.horizon, options.life_cap)
+        failed = np.array([history.ended is Ended.FAILED for history in histories])
+        return spec, Survival(Weibull.fit(lives, failed), options.horizon, options.life_cap)
     x = _features(spec, histories)
     if method is Method.WEAR:
-        return spec, Wear.fit(x, rows.capped, len(spec.used), options.horizon)
-    return spec, Boosters.fit(x, rows.fails, rows.capped, options.trees)
+        return spec, Wear.fit(x[rows.lived], rows.capped[rows.lived], len(spec.used), options.horizon)
+    told, lived = boosting.Examples(x[rows.told], rows.fails[rows.told]), boosting.Examples(x[rows.lived], rows.capped[rows.lived])
+    return spec, Boosters.fit(told, lived, options.trees)
 
 
 def _out_of_fold(method: Method, histories: Sequence[History], options: TrainingOptions, workers: Executor) -> _Unseen:
     """Train once a fold, in parallel, and predict the machines left out."""
-    fold_of = folds(len(histories))
+    fold_of = _folds(histories)
 
     def without(fold: int) -> tuple[FeatureSpec, Judge]:
         return _fit(method, [history for history, its_fold in zip(histories, fold_of, strict=True) if its_fold != fold], options)
@@ -162,15 +210,15 @@ def _learn(method: Method, histories: Sequence[History], options: TrainingOption
     spec, judge = whole.result()
     rows = _rows(histories, options)
     judged = _judge(rows, unseen, options)
-    return _Learned(method, spec, judge, judged, figures(judged.forecast, rows.remaining, options.horizon, options.life_cap))
+    return _Learned(method, spec, judge, judged, figures(judged.forecast, rows))
 
 
 def _best(histories: Sequence[History], options: TrainingOptions) -> tuple[_Learned, TrainingOptions]:
     """What is learned by the method that judges unseen machines best, and the options it took. Raises TrainingDataError."""
-    if len(histories) < LEAST:
+    if _failures(histories) < LEAST:
         raise TrainingDataError
     methods: tuple[Method, ...] = (Method.TREES,)
-    if len(histories) < FEW:
+    if _failures(histories) < FEW:
         methods, options = (Method.WEAR, Method.SURVIVAL), replace(options, with_age=True)
     with ThreadPoolExecutor(os.cpu_count()) as workers:
         learned = [_learn(method, histories, options, workers) for method in methods]
@@ -184,24 +232,28 @@ def unseen(histories: Sequence[History], options: TrainingOptions) -> tuple[Meth
 
 
 def train(histories: Sequence[History], options: TrainingOptions) -> Prognosis:
-    """A model of `histories`, all of machines that failed at the end. Deterministic; uses all cores. Raises TrainingDataError."""
+    """A model of `histories`, of which some failed at the end. Deterministic; uses all cores. Raises TrainingDataError."""
     started = time.perf_counter()
     learned, options = _best(histories, options)
     rows, judged = _rows(histories, options), learned.judged
     ends = np.cumsum([len(history.remaining) for history in histories])[:-1]
-    probabilities, remaining = np.split(judged.forecast.probability, ends), np.split(rows.remaining, ends)
+    complete = [index for index, history in enumerate(histories) if history.ended is Ended.FAILED]
+    probabilities, remaining = (
+        [parts[index] for index in complete] for parts in (np.split(judged.forecast.probability, ends), np.split(rows.remaining, ends))
+    )
     costs = options.costs
     chosen = decision.choose_by_cost(probabilities, remaining, costs) if costs else decision.choose(probabilities, remaining)
     metrics: dict[str, Any] = {
         "method": learned.method.value,
         "machines": len(histories),
+        "failures": len(complete),
         "rows": len(rows.unit),
         "horizon": options.horizon,
         "life_cap": options.life_cap,
         "with_age": options.with_age,
         "decision": chosen.as_dict(),
         "costs": asdict(costs) if costs else None,
-        "reliability": reliability(judged.forecast.probability, rows.remaining <= options.horizon),
+        "reliability": reliability(judged.forecast.probability[rows.told], rows.fails[rows.told]),
         "out_of_fold": {**learned.figures, "orders": decision.timing(probabilities, remaining, chosen).summary()},
         "train_s": round(time.perf_counter() - started, 1),
     }
@@ -233,8 +285,8 @@ class _Judged:
 
 
 def _judge(rows: _Rows, unseen: _Unseen, options: TrainingOptions) -> _Judged:
-    calibration = ProbabilityCalibration.fit(unseen.probability, rows.fails)
-    counted = rows.remaining <= FURTHEST * options.life_cap
+    calibration = ProbabilityCalibration.fit(unseen.probability[rows.told], rows.fails[rows.told])
+    counted = rows.failed & (rows.remaining <= FURTHEST * options.life_cap)
     seen = OutOfUnit(unseen.life[counted], rows.capped[counted], rows.unit[counted])
     intervals, off = LifeIntervals.fit(options.levels, seen, options.life_cap), caution(seen, options.life_cap)
     quantiles = {level: intervals(level, unseen.life) for level in options.levels}
@@ -246,15 +298,16 @@ def _judge(rows: _Rows, unseen: _Unseen, options: TrainingOptions) -> _Judged:
     )
 
 
-def figures(forecast: Forecast, remaining: NDArray[np.float64], horizon: float, cap: float) -> dict[str, float]:
-    """How good a forecast was: error of the expected life, coverage of p10-p90, Brier score and calibration error, over all rows."""
-    life, fails = np.minimum(remaining, cap), remaining <= horizon
-    gaps = [abs(one["said"] - one["failed"]) * one["rows"] / len(fails) for one in reliability(forecast.probability, fails)]
+def figures(forecast: Forecast, rows: _Rows) -> dict[str, float]:
+    """How good a forecast was: error of the expected life, coverage of p10-p90, Brier score and calibration error, where it is known."""
+    life, lived, probability, fails = rows.capped[rows.lived], rows.lived, forecast.probability[rows.told], rows.fails[rows.told]
+    gaps = [abs(one["said"] - one["failed"]) * one["rows"] / len(fails) for one in reliability(probability, fails)]
+    low, high = forecast.p10[lived], forecast.p90[lived]
     found = {
-        "rmse_capped": float(np.sqrt(np.mean(np.square(forecast.expected - life)))),
-        "coverage80": float(np.mean((forecast.p10 <= life) & (life <= forecast.p90))),
-        "width80": float(np.mean(forecast.p90 - forecast.p10)),
-        "brier": float(np.mean(np.square(forecast.probability - fails))),
+        "rmse_capped": float(np.sqrt(np.mean(np.square(forecast.expected[lived] - life)))),
+        "coverage80": float(np.mean((low <= life) & (life <= high))),
+        "width80": float(np.mean(high - low)),
+        "brier": float(np.mean(np.square(probability - fails))),
         "brier_of_the_base_rate": float(np.mean(np.square(fails.mean() - fails))),
         "calibration_error": float(sum(gaps)),
     }

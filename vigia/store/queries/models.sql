@@ -52,3 +52,13 @@ insert into shadow_prediction (customer_id, asset_id, model_version_id, at, prob
 select * from unnest(%(customer_ids)s::int[], %(asset_ids)s::int[], %(versions)s::int[], %(at)s::timestamptz[], %(probabilities)s::float8[],
                      %(p10)s::float8[], %(p50)s::float8[], %(p90)s::float8[])
 on conflict do nothing
+
+-- name: model_closed_orders
+select distinct on (i.installation_id) w.work_order_id, w.asset_id, i.installed_at, w.finished_at, c.failed_at, w.verdict
+from work_order w
+join failure_case c using (failure_case_id)
+join asset a on a.asset_id = w.asset_id
+join installation i on i.asset_id = w.asset_id and i.role_id = w.role_id and i.installed_at < w.created_at
+  and w.created_at <= coalesce(i.removed_at, 'infinity')
+where a.asset_model_id = %(asset_model_id)s and w.failure_mode = %(failure_mode)s and w.verdict is not null
+order by i.installation_id, w.finished_at desc
