@@ -34,6 +34,7 @@ def test_a_model_is_put_in_charge_and_rolled_back(
     ]
     assert printed("models", "roll-back", "20260202", "--dsn", registered) == "20260101-a is in charge again\n"
     shown = json.loads(printed("models", "show", "20260202", "--json", "--dsn", registered))
+    assert shown["in_the_shadow"]["predictions"] == 0
     assert (shown["state"], shown["asset_model"], shown["metrics"]["machines"]) == ("withdrawn", "pump", 5)
     assert [one["state"] for one in json.loads(printed("models", "list", "--json", "--dsn", registered))["models"]] == [
         "withdrawn",

@@ -45,14 +45,16 @@ def list_models(as_json: AsJson = False, home: Home = None, dsn: Dsn = None) -> 
 
 @app.command()
 def show(version: Version, as_json: AsJson = False, home: Home = None, dsn: Dsn = None) -> None:
-    """Show one model: its figures, what it learned from, who put it in charge, what speaks against it."""
+    """Show one model: its figures, what it learned from, who put it in charge, what speaks against it, what it said in the shadow."""
     from vigia.domain.models import failed_checks
+    from vigia.store import models
 
-    async def read(tx: "Transaction") -> "ModelVersion":
-        return await _named(tx, version)
+    async def read(tx: "Transaction") -> "tuple[ModelVersion, models.Compared]":
+        named = await _named(tx, version)
+        return named, await models.compared(tx, named.model_version_id)
 
-    found = _in_transaction(read, home, dsn)
-    plain = _plain(found) | {"failed_checks": failed_checks(found.metrics)}
+    found, compared = _in_transaction(read, home, dsn)
+    plain = _plain(found) | {"failed_checks": failed_checks(found.metrics), "in_the_shadow": asdict(compared)}
     typer.echo(json.dumps(plain) if as_json else json.dumps(plain, indent=2))
 
 

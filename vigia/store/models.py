@@ -84,6 +84,20 @@ class ShadowPrediction:
 
 
 @dataclass(frozen=True)
+class Compared:
+    """What a model said in the shadow beside what was said in charge, at the same moments; lives in the asset model's life unit."""
+
+    predictions: int
+    machines: int
+    probability_apart: float
+    """mean absolute difference"""
+    life_longer: float
+    """mean of its median life less that in charge"""
+    life_apart: float
+    """mean absolute difference of the median lives"""
+
+
+@dataclass(frozen=True)
 class ClosedOrder:
     """The last order that was finished in one stay of a machine in a role."""
 
@@ -126,6 +140,13 @@ async def by_version(tx: Transaction, asset_model: str, failure_mode: str, versi
 async def versions(tx: Transaction, asset_model: str | None = None, failure_mode: str | None = None) -> list[ModelVersion]:
     """All versions, newest first; of one asset model and failure mode, or of all."""
     return await queries.rows(tx, "model_versions", ModelVersion, asset_model=asset_model, failure_mode=failure_mode)
+
+
+async def compared(tx: Transaction, model_version_id: int) -> Compared:
+    """How far what the model said in the shadow is from what was said in charge."""
+    found = await queries.first(tx, "model_compared", Compared, model_version_id=model_version_id)
+    assert found is not None  # noqa: S101 - an aggregate has one row
+    return found
 
 
 async def closed_orders(tx: Transaction, asset_model: str, failure_mode: str) -> list[ClosedOrder]:

@@ -42,6 +42,16 @@ where model_version_id = %(model_version_id)s
 -- name: model_withdraw
 update model_version set champion = false, shadow = false, withdrawn_at = %(at)s where model_version_id = %(model_version_id)s
 
+-- name: model_compared
+-- What the model said in the shadow beside what was said in charge, of the same machines at the same moments.
+select count(*)::int as predictions, count(distinct s.asset_id)::int as machines,
+       coalesce(avg(abs(s.probability - p.probability)), 0)::float8 as probability_apart,
+       coalesce(avg(s.life_p50 - p.life_p50), 0)::float8 as life_longer, coalesce(avg(abs(s.life_p50 - p.life_p50)), 0)::float8 as life_apart
+from shadow_prediction s
+join model_version v using (model_version_id)
+join prediction p on p.asset_id = s.asset_id and p.failure_mode = v.failure_mode and p.at = s.at
+where s.model_version_id = %(model_version_id)s
+
 -- name: model_begin_shadow
 update model_version set shadow = model_version_id = %(model_version_id)s
 where (asset_model_id, failure_mode) = (select asset_model_id, failure_mode from model_version where model_version_id = %(model_version_id)s)
