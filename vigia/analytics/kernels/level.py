@@ -146,12 +146,15 @@ def weigh(known: Known, deviation: np.float32, elapsed: np.float32, to: Narrow) 
 
 
 @njit(cache=True, nogil=True)
-def drift(s: np.void, x: float, taught: float, to: Narrow) -> int:
-    """1 when a drift starts at `x`, -1 when one ends, else 0. `taught`: seconds since the reading before, 0 if nothing is learned."""
+def drift(s: np.void, deviation: float, taught: float, to: Narrow) -> int:
+    """1 when a drift starts, -1 when one ends, else 0.
+
+    deviation : of the reading from the baseline, in its sigmas
+    taught : seconds since the reading before, 0 if nothing is to be learned
+    """
     before = s["direction"]
     known = (s["memory"], s["level"], s["spread"], s["up"], s["down"], s["recent"], np.float32(before))
-    deviation = np.float32((x - s["mean"]) * (1.0 / sigma_of(s)))
-    after = weigh(known, deviation, np.float32(taught), to)
+    after = weigh(known, np.float32(deviation), np.float32(taught), to)
     _, s["level"], s["spread"], s["up"], s["down"], s["recent"], s["direction"] = after
     return int(s["direction"] != 0) - int(before != 0)
 
@@ -169,7 +172,7 @@ def _slowly(  # noqa: PLR0913, PLR0917
         elapsed = (ts[i] - s["last_ts"]) * A_US
         if s["learned"] < settings.learn or not s["variance"] > 0.0:
             learn(s, x, elapsed, settings)
-        elif drift(s, x, elapsed, narrowed(settings)) == 1:
+        elif drift(s, (x - s["mean"]) * (1.0 / sigma_of(s)), elapsed, narrowed(settings)) == 1:
             out.row[begin + found] = i
             out.size[begin + found] = s["recent"]
             out.total[begin + found] = max(s["up"], s["down"])

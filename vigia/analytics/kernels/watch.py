@@ -112,10 +112,16 @@ def _rate(s: np.void, x: float, elapsed: float, taught: float, settings: Setting
 
 
 @njit(cache=True, nogil=True)
-def _machine(s: np.void, x: float, elapsed: float, taught: float, settings: Settings, to: Narrow) -> int:  # noqa: PLR0913, PLR0917 - a kernel's
-    """Events of the rate and the level. `taught`: as `elapsed`, 0 when nothing is to be learned."""
+def _machine(  # noqa: PLR0913, PLR0917 - a kernel's
+    s: np.void, x: float, inverse: float, elapsed: float, taught: float, settings: Settings, to: Narrow
+) -> int:
+    """Events of the rate and the level.
+
+    inverse : of the baseline's sigma
+    taught : as `elapsed`, 0 when nothing is to be learned
+    """
     events = _rate(s, x, elapsed, taught, settings)
-    change = drift(s, x, taught, to)
+    change = drift(s, (x - s["mean"]) * inverse, taught, to)
     if change == 0:
         return events
     return events | (_starts(DRIFT) if change > 0 else _ends(DRIFT))
@@ -155,6 +161,7 @@ def _advance(state: NDArray[np.void], about: About, readings: Readings, settings
     """Advance each point by its readings and fill `out` with what starts and ends, shown or not; return how many."""
     to = narrowed(settings)
     found = 0
+    last_row, inverse = -1, 0.0
     for i in range(len(readings.row)):
         row, x, ts = readings.row[i], readings.value[i], readings.ts[i]
         s = state[row]
@@ -171,9 +178,12 @@ def _advance(state: NDArray[np.void], about: About, readings: Readings, settings
         taught = elapsed if ts <= held or held < renewed < ts else 0.0
         known = s["learned"] >= settings.learn and s["variance"] > 0.0
         if suspect == NO_FAULT and known and s["same"] <= s["longest"]:  # a value repeated more often than ever in health is no evidence
-            events |= _machine(s, x, elapsed, taught, settings, to)
+            if row != last_row:  # a root and a division a point, not a reading
+                last_row, inverse = row, 1.0 / sigma_of(s)
+            events |= _machine(s, x, inverse, elapsed, taught, settings, to)
         elif suspect == NO_FAULT and not known and taught > 0.0:
             learn(s, x, elapsed, settings)
+            last_row = -1
         if events != 0:
             found = _note(s, x, ts, i, events, out, found)
         if np.isfinite(x):
