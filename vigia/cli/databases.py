@@ -2,13 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from vigia.cli import loop
 from vigia.errors import ConfigError
-from vigia.settings import Settings
+from vigia.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from vigia.store.database import Transaction
     from vigia.store.upkeep import Retention
+
+Result = TypeVar("Result")
 
 
 def named(settings: Settings) -> str:
@@ -28,6 +35,18 @@ def at_hand(settings: Settings) -> Iterator[str]:
     else:
         with postgres(settings.home) as address:
             yield address
+
+
+def in_transaction(work: "Callable[[Transaction], Coroutine[Any, Any, Result]]", home: Path | None, dsn: str | None) -> "Result":
+    """Do `work` as staff in one transaction of the database at hand; what it returns."""
+    from vigia.store.database import Caller, Database
+
+    async def run(address: str) -> "Result":
+        async with Database(address, "vigia_service", max_size=1) as database, database.transaction(Caller(staff=True)) as tx:
+            return await work(tx)
+
+    with at_hand(load_settings(home=home, dsn=dsn)) as address:
+        return loop.run(run(address))
 
 
 def retention(settings: Settings) -> "Retention":

@@ -4,25 +4,20 @@ import json
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vigia.cli import loop
-from vigia.cli.databases import at_hand
+from vigia.cli.databases import in_transaction
 from vigia.cli.options import AsJson, AuthorityFolder, Dsn, Home
 from vigia.errors import ConfigError
 from vigia.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
     from vigia.store.database import Transaction
     from vigia.store.fleet import EdgeNode
     from vigia.store.gateways import Gateway
     from vigia.workflows.make_edge_token import MadeToken
-
-Result = TypeVar("Result")
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -56,7 +51,7 @@ def token(
         edge = await _registered(tx, group, node)
         return await make_edge_token.handle(tx, edge.edge_node_id, timedelta(hours=hours), datetime.now(UTC), None)
 
-    made = _in_transaction(make, home, dsn)
+    made = in_transaction(make, home, dsn)
     if as_json:
         typer.echo(json.dumps({"token": made.token, "expires_at": made.expires_at.isoformat()}))
     else:
@@ -79,7 +74,7 @@ def revoke(
         edge = await _registered(tx, group, node)
         return await revoke_edge.handle(tx, edge.edge_node_id, because, datetime.now(UTC), None)
 
-    revoked = _in_transaction(shut_out, home, dsn)
+    revoked = in_transaction(shut_out, home, dsn)
     typer.echo(f"revoked {revoked} certificate{'' if revoked == 1 else 's'} of {group}/{node}")
 
 
@@ -101,7 +96,7 @@ def roll_out_command(
         named = [((await _registered(tx, group, node)).edge_node_id, toml) for (group, node), toml in files.items()]
         return await roll_out.handle(tx, roll_out.Order(reason, canary, named), datetime.now(UTC), None)
 
-    rollout_id = _in_transaction(begin, home, dsn)
+    rollout_id = in_transaction(begin, home, dsn)
     typer.echo(json.dumps({"rollout_id": rollout_id}) if as_json else f"roll-out {rollout_id} of {len(files)} configurations has begun")
 
 
@@ -113,7 +108,7 @@ def halt(rollout_id: Annotated[int, typer.Argument(help="Number of the roll-out.
     async def stop(tx: "Transaction") -> None:
         await halt_rollout.handle(tx, rollout_id, datetime.now(UTC), None)
 
-    _in_transaction(stop, home, dsn)
+    in_transaction(stop, home, dsn)
     typer.echo(f"roll-out {rollout_id} is halted")
 
 
@@ -125,7 +120,7 @@ def list_gateways(as_json: AsJson = False, home: Home = None, dsn: Dsn = None) -
     async def read(tx: "Transaction") -> "list[Gateway]":
         return await gateways.all_of_them(tx)
 
-    found = _in_transaction(read, home, dsn)
+    found = in_transaction(read, home, dsn)
     if as_json:
         typer.echo(json.dumps({"gateways": [asdict(one) for one in found]}, default=lambda value: value.isoformat()))
         return
@@ -162,15 +157,3 @@ async def _registered(tx: "Transaction", group: str, node: str) -> "EdgeNode":
     if found is None:
         raise ConfigError(f"No edge node {group}/{node} is registered: add it to its customer's site, or correct the names.")
     return found
-
-
-def _in_transaction(work: "Callable[[Transaction], Coroutine[Any, Any, Result]]", home: Path | None, dsn: str | None) -> "Result":
-    """Do `work` as staff in one transaction of the database at hand; what it returns."""
-    from vigia.store.database import Caller, Database
-
-    async def run(address: str) -> "Result":
-        async with Database(address, "vigia_service", max_size=1) as database, database.transaction(Caller(staff=True)) as tx:
-            return await work(tx)
-
-    with at_hand(load_settings(home=home, dsn=dsn)) as address:
-        return loop.run(run(address))

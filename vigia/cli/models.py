@@ -3,24 +3,17 @@
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vigia.cli import loop
-from vigia.cli.databases import at_hand
+from vigia.cli.databases import in_transaction
 from vigia.cli.options import AsJson, Dsn, Home
 from vigia.errors import ConfigError
-from vigia.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
     from vigia.store.database import Transaction
     from vigia.store.models import ModelVersion
-
-Result = TypeVar("Result")
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -30,7 +23,7 @@ Version = Annotated[str, typer.Argument(help="The model's version, or the beginn
 @app.command("list")
 def list_models(as_json: AsJson = False, home: Home = None, dsn: Dsn = None) -> None:
     """Show the models, newest first: what each rests on, how good it was on machines it had not seen, which is in charge."""
-    found = _in_transaction(_all, home, dsn)
+    found = in_transaction(_all, home, dsn)
     if as_json:
         typer.echo(json.dumps({"models": [_plain(one) for one in found]}))
         return
@@ -53,7 +46,7 @@ def show(version: Version, as_json: AsJson = False, home: Home = None, dsn: Dsn 
         named = await _named(tx, version)
         return named, await models.compared(tx, named.model_version_id)
 
-    found, compared = _in_transaction(read, home, dsn)
+    found, compared = in_transaction(read, home, dsn)
     plain = _plain(found) | {"failed_checks": failed_checks(found.metrics), "in_the_shadow": asdict(compared)}
     typer.echo(json.dumps(plain) if as_json else json.dumps(plain, indent=2))
 
@@ -66,7 +59,7 @@ def promote(version: Version, home: Home = None, dsn: Dsn = None) -> None:
     async def put(tx: "Transaction") -> "ModelVersion":
         return await promote_model.handle(tx, (await _named(tx, version)).model_version_id, datetime.now(UTC), None)
 
-    typer.echo(f"{_in_transaction(put, home, dsn).version} is in charge")
+    typer.echo(f"{in_transaction(put, home, dsn).version} is in charge")
 
 
 @app.command("roll-back")
@@ -77,7 +70,7 @@ def roll_back(version: Version, home: Home = None, dsn: Dsn = None) -> None:
     async def back(tx: "Transaction") -> "ModelVersion":
         return await promote_model.roll_back(tx, (await _named(tx, version)).model_version_id, datetime.now(UTC), None)
 
-    typer.echo(f"{_in_transaction(back, home, dsn).version} is in charge again")
+    typer.echo(f"{in_transaction(back, home, dsn).version} is in charge again")
 
 
 async def _all(tx: "Transaction") -> "list[ModelVersion]":
@@ -97,15 +90,3 @@ async def _named(tx: "Transaction", version: str) -> "ModelVersion":
 def _plain(model: "ModelVersion") -> dict[str, Any]:
     found = asdict(model) | {"state": model.state}
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in found.items()}
-
-
-def _in_transaction(work: "Callable[[Transaction], Coroutine[Any, Any, Result]]", home: Path | None, dsn: str | None) -> "Result":
-    """Do `work` as staff in one transaction of the database at hand; what it returns."""
-    from vigia.store.database import Caller, Database
-
-    async def run(address: str) -> "Result":
-        async with Database(address, "vigia_service", max_size=1) as database, database.transaction(Caller(staff=True)) as tx:
-            return await work(tx)
-
-    with at_hand(load_settings(home=home, dsn=dsn)) as address:
-        return loop.run(run(address))
