@@ -39,9 +39,11 @@ class AssetRow(RowModel):
     failure_mode: str | None = Field(examples=["hpc_degradation"])
     horizon: float | None = Field(description="In life_unit.", examples=[30])
     probability: float | None = Field(description="Of a failure within the horizon, 0 to 1.", examples=[0.83])
-    life_p10: float | None = Field(description="Remaining life exceeded with 90 %, in life_unit.", examples=[14])
+    life_p10: float | None = Field(
+        description="Lower end of the interval that holds the remaining life with 80 %, in life_unit.", examples=[14]
+    )
     life_p50: float | None = Field(description="Median remaining life, in life_unit.", examples=[22])
-    life_p90: float | None = Field(description="Remaining life exceeded with 10 %, in life_unit.", examples=[35])
+    life_p90: float | None = Field(description="Upper end of that interval, in life_unit.", examples=[35])
     health: float | None = Field(description="0 (failed) to 100 (as new).", examples=[41.5])
 
 
