@@ -34,15 +34,26 @@ def test_fresh_batches_go_before_the_backlog() -> None:
     assert pump(outbox, 0) == [4, 5, 1, 2, 3]
 
 
-def test_the_backlog_leaves_half_of_the_room_to_fresh_batches() -> None:
+def test_fresh_batches_go_on_beside_a_backlog_and_take_nothing_of_its_window() -> None:
     outbox = Outbox(window=4, timeout_s=5)
     outbox.begin(1, 100, now=0)
     assert pump(outbox, 0) == [1, 2, 3, 4]
     assert pump(outbox, 0) == []
-    outbox.offer(batch(eseq) for eseq in range(101, 111))
-    assert pump(outbox, 0) == [101, 102, 103, 104]
+    outbox.offer(batch(eseq) for eseq in range(101, 121))
+    assert pump(outbox, 0) == list(range(101, 121))
     outbox.acknowledge(3, now=1)
-    assert pump(outbox, 1) == [105, 106, 107]
+    assert pump(outbox, 1) == [5, 6, 7]
+
+
+def test_a_host_that_has_what_waited_gets_two_windows_at_most() -> None:
+    outbox = Outbox(window=4, timeout_s=5)
+    outbox.begin(1, 2, now=0)
+    pump(outbox, 0)
+    outbox.acknowledge(2, now=1)
+    outbox.offer(batch(eseq) for eseq in range(3, 23))
+    assert pump(outbox, 1) == list(range(3, 11))
+    outbox.acknowledge(5, now=1)
+    assert pump(outbox, 1) == [11, 12, 13]
 
 
 def test_nothing_is_repeated_while_acknowledgements_go_on() -> None:
