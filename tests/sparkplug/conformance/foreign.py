@@ -15,6 +15,7 @@ from vigia.sparkplug.session import bd_seq_metric, next_seq, node_death
 
 POINTS = ("T50", "Ps30")
 DEVICES = ("R1", "R2")
+WRITTEN = "Device Control/Trim"
 
 
 class ForeignEdge:
@@ -39,7 +40,10 @@ class ForeignEdge:
         rebirth = Metric(names.REBIRTH, timestamp=now, datatype=DataType.BOOLEAN, value=False)
         self._say("NBIRTH", None, bd_seq_metric(0, now), rebirth, Metric("uptime", 1, now, DataType.INT64, 1))
         for device in DEVICES:
-            self._say("DBIRTH", device, *(Metric(name, self._alias(device, name), now, DataType.DOUBLE, 0.5) for name in POINTS))
+            points = [Metric(name, self._alias(device, name), now, DataType.DOUBLE, 0.5) for name in POINTS]
+            bounds = {names.WRITABLE: True, names.WRITE_LOW: 0.0, names.WRITE_HIGH: 1.0}
+            written = Metric(WRITTEN, timestamp=now, datatype=DataType.DOUBLE, properties=bounds)
+            self._say("DBIRTH", device, *points, written, Metric(names.COMMAND, timestamp=now, datatype=DataType.STRING))
 
     def data(self, device: str) -> None:
         """A new value of each of the device's points."""

@@ -1,13 +1,15 @@
 """What a host application goes through: edges that live and die, messages out of order, strangers who call it dead, lost connections."""
 
+import asyncio
 import contextlib
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from ingest_harness import query
 
-from conformance.foreign import DEVICES, POINTS, ForeignEdge
+from conformance.foreign import DEVICES, POINTS, WRITTEN, ForeignEdge
 from conformance.gateway import Machines
 from conformance.packets import Connect, Disconnect, Publish
 from conformance.people import at_work, now_ms, until, until_quiet
@@ -18,7 +20,10 @@ from vigia.ingest import process
 from vigia.ingest.broker import Host
 from vigia.ingest.config import BrokerConfig, IngestConfig, Limits
 from vigia.ingest.inbox import Inbox
+from vigia.store.database import Database
 from vigia.supervisor.broker import running_broker
+from vigia.workflows import request_command
+from vigia.workflows.request_command import Wanted
 
 HOST = "vigia"
 STATE = f"spBv1.0/STATE/{HOST}"
@@ -70,6 +75,7 @@ def _hears_a_gateway(here: Stage, gateway: Machines) -> None:
 def _hears_a_foreign_edge(here: Stage, dsn: str) -> None:
     edge = ForeignEdge(FOREIGN, here.port)
     edge.births()
+    _commands_a_device(here, dsn)
     edge.data("R1")
     edge.swapped("R1")
     _goes_on_for_longer_than_it_waits(here, edge)
@@ -88,6 +94,23 @@ def _hears_a_foreign_edge(here: Stage, dsn: str) -> None:
     edge.vanish()
     until(lambda: not look(dsn)["online"], "the node is dead")
     here.record.write(lambda at: Looked(at, "NDEATH", look(dsn)))
+
+
+def _commands_a_device(here: Stage, dsn: str) -> None:
+    group, node = FOREIGN.split("/")
+    until(lambda: look(dsn)["devices"].get("R1", {}).get("alive") is True, "the device is born")
+    with here.expecting(Publish, f"spBv1.0/{group}/DCMD/{node}/R1"):
+        asyncio.run(_request_command(dsn, node))
+
+
+async def _request_command(dsn: str, node: str) -> None:
+    async with Database(dsn, "vigia_service", max_size=1) as database, database.transaction() as tx:
+        account = "insert into account (kind, login, name, password_hash) values ('technician', 'ana', 'Ana', '') returning account_id"
+        (account_id,) = await (await tx.execute(account)).fetchone() or (0,)
+        asset = "select asset_id from birth join edge_node using (edge_node_id) where node_id = %s and device_id = 'R1'"
+        (asset_id,) = await (await tx.execute(asset, (node,))).fetchone() or (0,)
+        wanted = Wanted(WRITTEN, 0.75, "the play wants it", timedelta(minutes=1))
+        await request_command.handle(tx, asset_id, wanted, datetime.now(UTC), account_id)
 
 
 def _goes_on_for_longer_than_it_waits(here: Stage, edge: ForeignEdge) -> None:

@@ -1,15 +1,13 @@
-"""Transcripts that also have what ours never do: templates, data sets, commands to devices, MQTT 5. All of it as it should be."""
+"""Transcripts that also have what ours never do: templates, data sets, MQTT 5. All of it as it should be."""
 
-from dataclasses import replace
 from typing import Any
 
 from conformance.edge_play import SCRIPTED
-from conformance.mutating import at, chain, packet, passed, payload, said
-from conformance.packets import Connect, Disconnect, Publish
+from conformance.mutating import at, chain, packet, payload
+from conformance.packets import Connect, Disconnect
 from conformance.reading import Message, Reading
 from conformance.transcript import Transcript
 from vigia.sparkplug.datatypes import DataType
-from vigia.sparkplug.payload import Metric, Payload, encode
 
 TEMPLATE, INSTANCE, TABLE = "Pump", "Pump 1", "Table"
 ALIAS = {INSTANCE: 9_001, TABLE: 9_002}
@@ -62,17 +60,8 @@ def _tell(message: Any) -> None:  # noqa: ANN401
 
 
 def rich_host(transcript: Transcript) -> Transcript:
-    """With a command to a device of the gateway, a connection in MQTT 5, and an end that closes without DISCONNECT."""
-    return _without_farewell(packet(Connect, 0, level=5)(_with_device_command(transcript)))
-
-
-def _with_device_command(transcript: Transcript) -> Transcript:
-    index = said(transcript, "NCMD")[0]
-    event = passed(transcript, index)
-    assert isinstance(event.packet, Publish)
-    command = Payload(int(event.at), (Metric("T2", datatype=DataType.DOUBLE, value=1.0),))
-    topic = event.packet.topic.replace("NCMD", "DCMD") + "/R1"
-    return at(transcript, index, event, replace(event, packet=Publish(topic, encode(command), 0, retain=False)))
+    """With a connection in MQTT 5, and an end that closes without DISCONNECT."""
+    return _without_farewell(packet(Connect, 0, level=5)(transcript))
 
 
 def _without_farewell(transcript: Transcript) -> Transcript:
