@@ -320,19 +320,23 @@ SENT = [
 ]
 
 
+def _gap_and_request(transcript: Transcript) -> tuple[int, int]:
+    """Where the gap is, and the request for a rebirth that follows it; a slow start may have led to others before."""
+    gap, _ = next(transcript.did("gap"))
+    return gap, next(i for i in said(transcript, "NCMD", _request) if i > gap)
+
+
 def _requested_at_once(transcript: Transcript) -> Transcript:
     """The request for a rebirth follows the first message behind the gap."""
-    index = said(transcript, "NCMD", _request)[0]
+    gap, index = _gap_and_request(transcript)
     event, rest = passed(transcript, index), at(transcript, index)
-    gap, _ = next(transcript.did("gap"))
     behind = next(i for i in range(gap, len(rest.events)) if _is_data(rest.events[i]))
     return at(rest, behind, rest.events[behind], replace(event, at=rest.events[behind].at + 20))
 
 
 def _requested_late(transcript: Transcript) -> Transcript:
     """The request for a rebirth comes when as many heartbeats were answered as in the time that holds without being told."""
-    index = said(transcript, "NCMD", _request)[0]
-    gap, _ = next(transcript.did("gap"))
+    gap, index = _gap_and_request(transcript)
     answers = [i for i in said(transcript, "NCMD", lambda message: not _request(message)) if i > gap]
     last = passed(transcript, answers[transcript.facts["heartbeats_of_default"] - 1])
     late = replace(passed(transcript, index), at=last.at + 1)
