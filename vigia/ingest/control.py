@@ -5,6 +5,8 @@ One paho client a connection: the Will's timestamp must be the one of the STATE 
 
 import asyncio
 import contextlib
+import os
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -22,6 +24,7 @@ from vigia.sparkplug.session import HostState
 
 CONNECT_TIMEOUT_S = 10.0
 FAREWELL_TIMEOUT_S = 1.0
+_UNREAD_BYTES = 65_536
 QOS = 1
 
 
@@ -105,11 +108,27 @@ class Control:
         """Disconnect, without the Will's being published."""
         self._leaving = True
 
-        def end() -> None:
-            self._client.disconnect()
-            self._client.loop_stop()
+        await asyncio.shield(asyncio.to_thread(self._end))
 
-        await asyncio.shield(asyncio.to_thread(end))
+    def _end(self) -> None:
+        """Let the broker close first: what it is just sending would void our DISCONNECT, and it would publish the Will.
+
+        The client closes at once; a second descriptor keeps the line open until the broker has closed it.
+        """
+        connection = self._client.socket()
+        line: socket.socket | None = None
+        if connection is not None:
+            with contextlib.suppress(OSError):  # closed meanwhile
+                line = socket.socket(fileno=os.dup(connection.fileno()))
+        self._client.disconnect()
+        self._client.loop_stop()
+        if line is not None:
+            with line, contextlib.suppress(OSError):
+                line.settimeout(FAREWELL_TIMEOUT_S)
+                line.shutdown(socket.SHUT_WR)
+                until = time.monotonic() + FAREWELL_TIMEOUT_S
+                while line.recv(_UNREAD_BYTES) and time.monotonic() < until:
+                    pass
 
     # ── in paho's thread ──
 
