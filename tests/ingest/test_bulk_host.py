@@ -121,6 +121,18 @@ async def test_a_worker_that_stops_leaves_the_others_online(broker: RunningBroke
         assert all(state.online for state in listener.heard)
 
 
+async def test_a_worker_that_stops_amid_the_brokers_words_publishes_no_will(broker: RunningBroker) -> None:
+    online = HostState(online=True, timestamp=0).encode()
+    with Listener(broker.port) as listener:
+        for _ in range(20):
+            async with working(broker, Sink(), "vigia"), working(broker, Sink(), "vigia"):
+                for _ in range(200):
+                    listener.client.publish(STATE, online, 0)
+        listener.client.publish(STATE, HostState(online=True, timestamp=1).encode(), 1).wait_for_publish(10)
+        await until(lambda: listener.heard[-1].timestamp == 1)
+        assert all(state.online for state in listener.heard)
+
+
 @pytest.mark.parametrize("killed", [0, 1])
 async def test_the_will_of_a_killed_worker_is_contradicted_with_a_word_that_counts(broker: RunningBroker, killed: int) -> None:
     """The edges believe the newest timestamp: the one that contradicts has that one, and its own Will too."""
