@@ -339,9 +339,8 @@ def _requested_late(transcript: Transcript) -> Transcript:
     gap, index = _gap_and_request(transcript)
     answers = [i for i in said(transcript, "NCMD", lambda message: not _request(message)) if i > gap]
     last = passed(transcript, answers[transcript.facts["heartbeats_of_default"] - 1])
-    late = replace(passed(transcript, index), at=last.at + 1)
     rest = at(transcript, index)
-    return at(rest, rest.events.index(last), last, late)
+    return at(rest, rest.events.index(last), last, replace(passed(transcript, index), at=last.at + 1))
 
 
 def _is_data(event: Event) -> bool:
