@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -99,8 +100,8 @@ def _hears_a_foreign_edge(here: Stage, dsn: str) -> None:
 def _commands_a_device(here: Stage, dsn: str) -> None:
     group, node = FOREIGN.split("/")
     until(lambda: look(dsn)["devices"].get("R1", {}).get("alive") is True, "the device is born")
-    with here.expecting(Publish, f"spBv1.0/{group}/DCMD/{node}/R1"):
-        asyncio.run(_request_command(dsn, node))
+    with here.expecting(Publish, f"spBv1.0/{group}/DCMD/{node}/R1"), ThreadPoolExecutor(1) as thread:  # here a loop may run already
+        thread.submit(asyncio.run, _request_command(dsn, node)).result()
 
 
 async def _request_command(dsn: str, node: str) -> None:
