@@ -114,7 +114,9 @@ class NodeConfig(_Table):
     primary_host: str = Field(default=HOST_ID, description='Publish only while this host application is online; "" publishes always.')
     heartbeat_s: float = Field(default=2.0, gt=0, le=3600, description="How often the newest batch number is told.")
     ack_timeout_s: float = Field(default=5.0, gt=0, le=3600, description="A batch not acknowledged for this long is sent again.")
-    window: int = Field(default=256, ge=1, le=10_000, description="Batches of the backlog on their way, at most; once it is empty twice as many of all.")
+    window: int = Field(
+        default=256, ge=1, le=10_000, description="Batches of the backlog on their way, at most; once it is empty twice as many of all."
+    )
     source: dict[str, Any]
     report: tuple[PointRule, ...] = ()
     command: tuple[CommandConfig, ...] = ()
