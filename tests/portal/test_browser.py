@@ -31,6 +31,8 @@ def pages_of(visitor: Visitor, login: str | None) -> list[str]:
             "/alarms?view=over",
             "/work-orders",
             "/work-orders?view=past",
+            "/models",
+            "/models?said=checks",
             f"/work-orders/{orders['HK-V01-R']}",
             f"/engines/{roles['PR-V03-L']}",
         ]

@@ -82,7 +82,7 @@ def train_file(plan: TrainingPlan) -> Trained:
     sha256 = model.save(made, part)
     version = f"{written_at:%Y%m%dT%H%M%SZ}-{sha256[:8]}"
     part.replace(plan.folder / models.file_name(made.failure_mode, version))
-    return Trained(made.failure_mode, version, sha256, made.metrics, _data_sha256(plan))
+    return Trained(made.failure_mode, version, sha256, {**made.metrics, "closed_orders": len(plan.learned)}, _data_sha256(plan))
 
 
 def _data_sha256(plan: TrainingPlan) -> str:

@@ -1,6 +1,10 @@
 """When a failure model may be put in charge by itself, and to what a roll-back returns."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from vigia.domain.errors import TransitionRefusedError
 
 LEAST_COVERAGE = 0.70
 """The interval that promises 80 % holds at least so many of the lives."""
@@ -10,27 +14,58 @@ WORSE = 1.10
 """A new model may miss the one in charge by so much before it counts as worse."""
 
 
+class UnfitModelError(TransitionRefusedError):
+    """The model fails its checks and was not meant to be put in charge all the same."""
+
+
+class Check(StrEnum):
+    """What a model must not fail, by its figures on machines that it had not seen."""
+
+    FIGURES = "It has no figures on machines that it had not seen."
+    BRIER = "Its Brier score, {said:.4f}, is no better than that of always saying the share of failures, {limit:.4f}."
+    COVERAGE = "Its 80 % interval holds {said:.0%} of the lives."
+    CAUGHT = "Its orders would have come in time for {said:.0f} of {limit:.0f} machines."
+    CHAMPION = "Its Brier score, {said:.4f}, is worse than that of the model in charge, {limit:.4f}."
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """A check that a model fails: its figure, and what it is held against."""
+
+    check: Check
+    said: float = 0.0
+    limit: float = 0.0
+
+    def __str__(self) -> str:
+        return self.check.value.format(said=self.said, limit=self.limit)
+
+
 def failed_checks(metrics: Mapping[str, object], champion: Mapping[str, object] | None = None) -> list[str]:
-    """What speaks against a model, one sentence each, by its figures on machines that it had not seen; empty: nothing.
+    """`complaints`, one sentence each."""
+    return [str(one) for one in complaints(metrics, champion)]
+
+
+def complaints(metrics: Mapping[str, object], champion: Mapping[str, object] | None = None) -> list[Complaint]:
+    """What speaks against a model, by its figures on machines that it had not seen; empty: nothing.
 
     champion : metrics of the model in charge, which it is compared with where both have figures
     """
     figures = _figures(metrics)
     if not figures:
-        return ["It has no figures on machines that it had not seen."]
+        return [Complaint(Check.FIGURES)]
     found = []
     brier, base = figures.get("brier", 1.0), figures.get("brier_of_the_base_rate", 0.0)
     if not brier < base:
-        found.append(f"Its Brier score, {brier:.4f}, is no better than that of always saying the share of failures, {base:.4f}.")
+        found.append(Complaint(Check.BRIER, brier, base))
     coverage = figures.get("coverage80", 0.0)
     if not coverage >= LEAST_COVERAGE:
-        found.append(f"Its 80 % interval holds {coverage:.0%} of the lives.")
+        found.append(Complaint(Check.COVERAGE, coverage, LEAST_COVERAGE))
     machines, caught = figures.get("machines", 0.0), figures.get("caught", 0.0)
     if not caught >= LEAST_CAUGHT * machines:
-        found.append(f"Its orders would have come in time for {caught:.0f} of {machines:.0f} machines.")
+        found.append(Complaint(Check.CAUGHT, caught, machines))
     before = _figures(champion or {}).get("brier")
     if before is not None and brier > WORSE * before:
-        found.append(f"Its Brier score, {brier:.4f}, is worse than that of the model in charge, {before:.4f}.")
+        found.append(Complaint(Check.CHAMPION, brier, before))
     return found
 
 

@@ -81,6 +81,7 @@ _MENU: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("/alarms", N_("Alarms"), "bell"),
         ("/work-orders", N_("Work orders"), "wrench"),
         ("/outcome", N_("Outcome"), "outcome"),
+        ("/models", N_("Models"), "model"),
     ),
     "technician": (("/", N_("My jobs"), "list"), ("/fleet", N_("Fleet"), "fleet")),
 }

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from vigia.domain.models import Check, Complaint
 from vigia.portal.language import N_, Language
 
 HEALTH: Mapping[str, str] = {
@@ -59,6 +60,14 @@ METHODS: Mapping[str, str] = {
     "survival": N_("Few failures are known: estimated from its age"),
 }
 """What a prediction rests on where it is not the usual."""
+
+CHECKS: Mapping[Check, str] = {
+    Check.FIGURES: N_("It has no figures on machines that it had not seen."),
+    Check.BRIER: N_("Its Brier score, %(said)s, is no better than that of always saying the share of failures, %(limit)s."),
+    Check.COVERAGE: N_("Its 80 %% interval holds only %(said)s of the lives; %(limit)s is the least."),
+    Check.CAUGHT: N_("Its orders would have come in time for %(said)s of %(limit)s machines only."),
+    Check.CHAMPION: N_("Its Brier score, %(said)s, is worse than that of the model in charge, %(limit)s."),
+}
 
 PRIORITIES: Mapping[str, str] = {"critical": N_("Critical"), "high": N_("High"), "medium": N_("Medium"), "low": N_("Low")}
 
@@ -194,3 +203,9 @@ def condition(language: Language, code: str) -> str:
     if kind == "failed":
         return language.text("The engine has failed")
     return code.replace("_", " ")
+
+
+def complaint(language: Language, found: Complaint) -> str:
+    """What speaks against a model."""
+    write = {Check.COVERAGE: language.percent, Check.CAUGHT: language.number}.get(found.check, lambda value: language.number(value, 4))
+    return language.text(CHECKS[found.check], said=write(found.said), limit=write(found.limit))

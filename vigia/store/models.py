@@ -95,6 +95,7 @@ class Compared:
     """mean of its median life less that in charge"""
     life_apart: float
     """mean absolute difference of the median lives"""
+    life_unit: str | None
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,12 @@ class ClosedOrder:
     finished_at: datetime
     failed_at: datetime | None
     verdict: str
+
+
+@dataclass(frozen=True)
+class _Person:
+    account_id: int
+    name: str
 
 
 def file_name(failure_mode: str, version: str) -> str:
@@ -197,6 +204,16 @@ async def withdraw(tx: Transaction, model: ModelVersion, now: datetime) -> None:
 async def begin_shadow(tx: Transaction, model: ModelVersion) -> None:
     """Let `model`, and none else of its kind, predict beside the one in charge."""
     await queries.execute(tx, "model_begin_shadow", model_version_id=model.model_version_id)
+
+
+async def end_shadow(tx: Transaction, model: ModelVersion) -> None:
+    """Let `model` predict beside the one in charge no longer; what it said is kept."""
+    await queries.execute(tx, "model_end_shadow", model_version_id=model.model_version_id)
+
+
+async def approvers(tx: Transaction) -> dict[int, str]:
+    """Names, by account, of those who put a model in charge."""
+    return {one.account_id: one.name for one in await queries.rows(tx, "model_approvers", _Person)}
 
 
 async def add_shadow_predictions(tx: Transaction, new: Sequence[ShadowPrediction]) -> None:

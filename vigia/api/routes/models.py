@@ -1,4 +1,4 @@
-"""Failure models: which there are, which is in charge."""
+"""Failure models: which there are, which is in charge, which predicts in its shadow. For the manufacturer's staff."""
 
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -9,8 +9,8 @@ from pydantic import Field
 from vigia.api.fields import Id
 from vigia.api.paging import Listing, Page, PageAsked, RowModel
 from vigia.api.problems import declared
-from vigia.api.session import ServiceManager, Transaction
-from vigia.workflows import promote_model
+from vigia.api.session import ServiceManager, Staff, Transaction
+from vigia.workflows import promote_model, shadow_model
 
 router = APIRouter(prefix="/api/v1", tags=["models"])
 
@@ -39,8 +39,8 @@ class ModelRow(RowModel):
 MODELS = Listing("models", "list_models", ModelRow, lambda row: row.model_version_id)
 
 
-@router.get("/models", operation_id="list_models")
-async def list_models(tx: Transaction, asked: PageAsked) -> Page[ModelRow]:
+@router.get("/models", operation_id="list_models", responses=declared(403))
+async def list_models(_caller: Staff, tx: Transaction, asked: PageAsked) -> Page[ModelRow]:
     """Models, newest first."""
     return await MODELS.page(tx, asked)
 
@@ -56,3 +56,15 @@ async def roll_back(model_version_id: Id, caller: ServiceManager, tx: Transactio
     """Take it out of charge: the answer is the one before it, which is in charge again."""
     before = await promote_model.roll_back(tx, model_version_id, datetime.now(UTC), caller.account_id)
     return await MODELS.one(tx, before.model_version_id)
+
+
+@router.post("/models/{model_version_id}/begin-shadow", operation_id="begin_shadow", responses=declared(403, 404, 409))
+async def begin_shadow(model_version_id: Id, caller: ServiceManager, tx: Transaction) -> ModelRow:
+    """Let it predict beside the one in charge, and nothing follow. Another one in the shadow leaves it."""
+    return await MODELS.one(tx, (await shadow_model.begin(tx, model_version_id, caller.account_id)).model_version_id)
+
+
+@router.post("/models/{model_version_id}/end-shadow", operation_id="end_shadow", responses=declared(403, 404, 409))
+async def end_shadow(model_version_id: Id, caller: ServiceManager, tx: Transaction) -> ModelRow:
+    """Take it out of the shadow; what it said there is kept."""
+    return await MODELS.one(tx, (await shadow_model.end(tx, model_version_id, caller.account_id)).model_version_id)

@@ -46,7 +46,8 @@ update model_version set champion = false, shadow = false, withdrawn_at = %(at)s
 -- What the model said in the shadow beside what was said in charge, of the same machines at the same moments.
 select count(*)::int as predictions, count(distinct s.asset_id)::int as machines,
        coalesce(avg(abs(s.probability - p.probability)), 0)::float8 as probability_apart,
-       coalesce(avg(s.life_p50 - p.life_p50), 0)::float8 as life_longer, coalesce(avg(abs(s.life_p50 - p.life_p50)), 0)::float8 as life_apart
+       coalesce(avg(s.life_p50 - p.life_p50), 0)::float8 as life_longer, coalesce(avg(abs(s.life_p50 - p.life_p50)), 0)::float8 as life_apart,
+       (select m.life_unit from model_version v join asset_model m using (asset_model_id) where v.model_version_id = %(model_version_id)s) as life_unit
 from shadow_prediction s
 join model_version v using (model_version_id)
 join prediction p on p.asset_id = s.asset_id and p.failure_mode = v.failure_mode and p.at = s.at
@@ -56,6 +57,12 @@ where s.model_version_id = %(model_version_id)s
 update model_version set shadow = model_version_id = %(model_version_id)s
 where (asset_model_id, failure_mode) = (select asset_model_id, failure_mode from model_version where model_version_id = %(model_version_id)s)
   and shadow <> (model_version_id = %(model_version_id)s)
+
+-- name: model_end_shadow
+update model_version set shadow = false where model_version_id = %(model_version_id)s
+
+-- name: model_approvers
+select account_id, name from person where account_id in (select approved_by from model_version)
 
 -- name: model_shadow_insert
 insert into shadow_prediction (customer_id, asset_id, model_version_id, at, probability, life_p10, life_p50, life_p90)
