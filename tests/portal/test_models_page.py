@@ -80,3 +80,21 @@ def test_only_the_service_manager_meets_the_page(visitor: Visitor) -> None:
     answer = page.goto(f"{visitor.portal.url}/models")
     assert answer is not None
     assert answer.status == 403
+
+
+def test_a_drift_is_counted_in_the_menu_and_explained_on_the_page(visitor: Visitor) -> None:
+    inputs = {"T50": {"psi": 0.9, "psi_at_like_wear": 0.41, "readings": 900}}
+    resolved = {"machines": 6, "told": 300, "brier": 0.05, "lives": 200, "held": 0.6}
+    with psycopg.connect(visitor.portal.dsn, autocommit=True) as db:
+        db.execute(
+            "insert into vigia.model_drift (model_version_id, day, machines, inputs, resolved, warnings) "
+            "select model_version_id, '2026-01-08', 24, %s, %s, '{inputs,interval}' from vigia.model_version where champion",
+            (Jsonb(inputs), Jsonb(resolved)),
+        )
+    page = visitor.enter(MANAGER, "/models")
+    expect(page.get_by_role("link", name="Models")).to_contain_text("1 needs a look")
+    expect(page.get_by_text("T50 has moved furthest: stability index 0.41")).to_be_visible()
+    expect(page.get_by_text("wear does not explain it")).to_be_visible()
+    expect(page.get_by_text("60% of their lives in the 80% interval")).to_be_visible()
+    with psycopg.connect(visitor.portal.dsn, autocommit=True) as db:
+        db.execute("delete from vigia.model_drift")

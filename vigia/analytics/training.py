@@ -147,7 +147,14 @@ async def train_and_register(database: Database, asset_model: str, plan: Trainin
     made = await train_apart(plan)
     async with database.transaction() as tx:
         new = NewModelVersion(
-            asset_model, made.failure_mode, made.version, made.sha256, made.metrics, made.data_sha256, metadata.version("vigia")
+            asset_model,
+            made.failure_mode,
+            made.version,
+            made.sha256,
+            {name: value for name, value in made.metrics.items() if name != "inputs"},
+            made.data_sha256,
+            metadata.version("vigia"),
+            made.metrics.get("inputs"),
         )
         registered = await models.register(tx, new)
         if shadow:

@@ -38,16 +38,18 @@ def list_models(as_json: AsJson = False, home: Home = None, dsn: Dsn = None) -> 
 
 @app.command()
 def show(version: Version, as_json: AsJson = False, home: Home = None, dsn: Dsn = None) -> None:
-    """Show one model: its figures, what it learned from, who put it in charge, what speaks against it, what it said in the shadow."""
+    """Show one model: its figures, what it learned from, who put it in charge, what speaks against it, the shadow, its drift."""
     from vigia.domain.models import failed_checks
-    from vigia.store import models
+    from vigia.store import model_drift, models
 
-    async def read(tx: "Transaction") -> "tuple[ModelVersion, models.Compared]":
+    async def read(tx: "Transaction") -> "tuple[ModelVersion, models.Compared, model_drift.Drift | None]":
         named = await _named(tx, version)
-        return named, await models.compared(tx, named.model_version_id)
+        drift = (await model_drift.newest(tx, named.model_version_id)).get(named.model_version_id)
+        return named, await models.compared(tx, named.model_version_id), drift
 
-    found, compared = in_transaction(read, home, dsn)
+    found, compared, drift = in_transaction(read, home, dsn)
     plain = _plain(found) | {"failed_checks": failed_checks(found.metrics), "in_the_shadow": asdict(compared)}
+    plain["drift"] = None if drift is None else asdict(drift) | {"day": drift.day.isoformat()}
     typer.echo(json.dumps(plain) if as_json else json.dumps(plain, indent=2))
 
 
@@ -89,4 +91,5 @@ async def _named(tx: "Transaction", version: str) -> "ModelVersion":
 
 def _plain(model: "ModelVersion") -> dict[str, Any]:
     found = asdict(model) | {"state": model.state}
+    del found["inputs"]
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in found.items()}

@@ -7,7 +7,7 @@ from fastapi import Request
 from vigia.portal.language import language_of
 from vigia.portal.look import look_of
 from vigia.portal.rendering import Ui, menu, static_version
-from vigia.store import fleet, pages
+from vigia.store import fleet, model_drift, pages
 from vigia.store.database import Transaction
 from vigia.store.sessions import Session
 
@@ -20,6 +20,8 @@ async def fleet_ui(request: Request, caller: Session, tx: Transaction, *, live: 
     look = look_of(request, caller)
     language = language_of(look.language)
     counts = {"/alarms": (await pages.alarm_counts(tx)).unseen} if caller.kind != "technician" else {}
+    if caller.kind == "service_manager":
+        counts["/models"] = await model_drift.warned(tx)
     return Ui(
         language=language,
         look=look,

@@ -69,6 +69,12 @@ CHECKS: Mapping[Check, str] = {
     Check.CHAMPION: N_("Its Brier score, %(said)s, is worse than that of the model in charge, %(limit)s."),
 }
 
+DRIFTS: Mapping[str, str] = {
+    "inputs": N_("The fleet sends other readings than the model learned from, and wear does not explain it."),
+    "brier": N_("Its probabilities came true less well than it promised."),
+    "interval": N_("Too few lives lay in the interval that promises eight of ten."),
+}
+
 PRIORITIES: Mapping[str, str] = {"critical": N_("Critical"), "high": N_("High"), "medium": N_("Medium"), "low": N_("Low")}
 
 ALARM_STATES: Mapping[str, str] = {

@@ -25,6 +25,8 @@ class ModelVersion:
     version: str
     sha256: str
     metrics: dict[str, Any]
+    inputs: dict[str, Any] | None
+    """how its inputs were spread where it learned (`analytics.prognosis.reference`)"""
     champion: bool
     shadow: bool
     data_sha256: str | None
@@ -67,6 +69,7 @@ class NewModelVersion:
     metrics: Mapping[str, Any]
     data_sha256: str | None = None
     code_version: str | None = None
+    inputs: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -180,6 +183,7 @@ async def register(tx: Transaction, new: NewModelVersion) -> ModelVersion:
         metrics=Jsonb(dict(new.metrics)),
         data_sha256=new.data_sha256,
         code_version=new.code_version,
+        inputs=None if new.inputs is None else Jsonb(dict(new.inputs)),
         asset_model=new.asset_model,
     )
     assert made is not None  # noqa: S101 - `insert ... returning` without a conflict clause

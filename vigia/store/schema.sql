@@ -349,6 +349,7 @@ create table model_version (
     version          text not null,                   -- name of the file in <home>/models
     sha256           text not null,
     metrics          jsonb not null,
+    inputs           jsonb,                           -- how its inputs were spread where it learned: {"life_edges", "inputs"}
     champion         boolean not null default false,  -- the one whose predictions act
     shadow           boolean not null default false,  -- predicts beside it, and nothing follows
     data_sha256      text,                            -- of what it learned from
@@ -384,6 +385,17 @@ create table prediction (
     foreign key (customer_id, role_id) references role (customer_id, role_id)
 );
 create index prediction_role_idx on prediction (role_id, at desc);
+
+-- Whether a model in charge still fits, a row a day of the fleet's time.
+create table model_drift (
+    model_version_id int not null references model_version,
+    day              date not null,
+    machines         int not null,                    -- that it predicted in the days before
+    inputs           jsonb not null,                  -- {input: {"psi", "psi_at_like_wear", "readings"}}
+    resolved         jsonb not null,                  -- {"machines", "told", "brier", "lives", "held"}: what became of its predictions
+    warnings         text[] not null,                 -- 'inputs', 'brier', 'interval': what is beyond its limit
+    primary key (model_version_id, day)
+);
 
 -- What a model said in the shadow of the one in charge.
 create table shadow_prediction (

@@ -26,7 +26,7 @@ from vigia.store import fleet, refusals
 from vigia.store import jobs as stored_jobs
 from vigia.store.database import Clock, Database, DatabaseUnavailableError, Transaction, TransactionConflictError
 from vigia.store.upkeep import Retention
-from vigia.workflows import case_to_work_order, dispatch_day, finding_to_alarm, keep_telemetry, record_state, shelve_alarm
+from vigia.workflows import case_to_work_order, dispatch_day, finding_to_alarm, keep_telemetry, record_state, shelve_alarm, watch_models
 from vigia.workflows.jobs import QUEUE, TaskName
 
 log = structlog.get_logger()
@@ -126,7 +126,7 @@ async def _serve(config: WorkerConfig, database: Database) -> None:
     for name, function in _tasks(config, database).items():
         app.task(name=name, queue=QUEUE, retry=_TryAgain())(function)
     async with stored_jobs.pool(config.dsn, config.concurrency + 3) as pool, app.open_async(pool):
-        tasks = (_rescue(app, running), _keep_house(database), _keep_telemetry(database, config.retention))
+        tasks = (_rescue(app, running), _keep_house(database), _watch_models(database), _keep_telemetry(database, config.retention))
         beside = [asyncio.create_task(task) for task in tasks]
         log.info("worker ready")
         try:
@@ -233,6 +233,23 @@ async def _keep_house(database: Database) -> None:
         with contextlib.suppress(DatabaseUnavailableError):
             async with database.transaction() as tx:
                 await _on_time(tx)
+
+
+async def _watch_models(database: Database) -> None:
+    """Beside the jobs: what a day of a large fleet's readings says of its models takes a while, which no alarm may wait."""
+    while True:
+        await asyncio.sleep(HOUSEKEEPING_S)
+        try:
+            async with database.transaction() as tx:
+                looked_at = await watch_models.handle(tx, await fleet.now(tx))
+        except Exception as error:
+            if refusals.cause(error) is None:
+                raise
+            log.warning("models not watched, trying again", error=f"{type(error).__name__}: {error}")
+            continue
+        for one in looked_at:
+            if one.warnings:
+                log.warning("a model in charge has drifted", model_version_id=one.model_version_id, warnings=one.warnings, worst=one.worst)
 
 
 async def _keep_telemetry(database: Database, retention: Retention) -> None:

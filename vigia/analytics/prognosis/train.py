@@ -22,6 +22,7 @@ from vigia.analytics.prognosis.conditions import Conditions
 from vigia.analytics.prognosis.errors import TrainingDataError
 from vigia.analytics.prognosis.features import FeatureSpec
 from vigia.analytics.prognosis.model import Forecast, Judge, Method, Prognosis
+from vigia.analytics.prognosis.reference import spread
 from vigia.analytics.prognosis.survival import Survival, Weibull
 from vigia.analytics.prognosis.wear import Wear
 
@@ -255,6 +256,7 @@ def train(histories: Sequence[History], options: TrainingOptions) -> Prognosis:
         "costs": asdict(costs) if costs else None,
         "reliability": reliability(judged.forecast.probability[rows.told], rows.fails[rows.told]),
         "out_of_fold": {**learned.figures, "orders": decision.timing(probabilities, remaining, chosen).summary()},
+        "inputs": spread((*options.settings, *options.sensors), np.vstack(_inputs(histories)), judged.forecast.p50, options.life_cap),
         "train_s": round(time.perf_counter() - started, 1),
     }
     return Prognosis(

@@ -33,6 +33,11 @@ class ModelRow(RowModel):
     approved_at: datetime | None = Field(description="When it was put in charge last.")
     replaced_id: int | None = Field(description="The version in charge before it, to which a roll-back returns.")
     withdrawn_at: datetime | None
+    drift: dict[str, Any] | None = Field(
+        description="What was found last in charge: `day` of the fleet's time; `inputs`, the population stability index of each "
+        "as it is and beside machines as worn; `resolved`, Brier score and share of lives in the 80 % interval where the outcome is known; "
+        "`warnings` (`inputs`, `brier`, `interval`), what is beyond its limit."
+    )
     created_at: datetime
 
 

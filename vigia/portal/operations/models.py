@@ -1,8 +1,8 @@
 """The failure models: which one is in charge, which predicts in its shadow, what each learned from, and how one takes over from another."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from itertools import groupby
 from typing import Annotated, Any
 
@@ -16,7 +16,8 @@ from vigia.portal import words
 from vigia.portal.context import fleet_ui
 from vigia.portal.language import N_, Language
 from vigia.portal.rendering import answer
-from vigia.store import models
+from vigia.store import model_drift, models
+from vigia.store.model_drift import Drift
 from vigia.store.models import Compared, ModelVersion
 from vigia.workflows import promote_model, shadow_model
 
@@ -37,6 +38,21 @@ _REFUSED = {
 
 
 @dataclass(frozen=True)
+class DriftView:
+    """Whether a model in charge still fits: what was found last. `worst` is the input that moved furthest beside machines as worn."""
+
+    day: date
+    machines: int
+    worst: str
+    psi: float | None
+    resolved: int
+    """machines whose end is known"""
+    brier: float | None
+    held: float | None
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ModelView:
     """A version, its figures on machines that it had not seen (None: it has none) and what may be done with it."""
 
@@ -54,6 +70,7 @@ class ModelView:
     failures: int | None
     closed_orders: int | None
     complaints: tuple[str, ...]
+    drift: DriftView | None = None
 
 
 @dataclass(frozen=True)
@@ -86,13 +103,15 @@ class ModelsPage:
 async def show(request: Request, caller: ServiceManager, tx: Transaction, said: str = "") -> Response:
     """The models."""
     ui = await fleet_ui(request, caller, tx, live=False)
-    language, names = ui.language, await models.approvers(tx)
+    language, names, drifts = ui.language, await models.approvers(tx), await model_drift.newest(tx)
     kinds = []
     every = sorted(await models.versions(tx), key=lambda one: (one.asset_model, one.failure_mode))
     for _, versions in groupby(every, key=lambda one: (one.asset_model, one.failure_mode)):
         of_kind = list(versions)
         shadow = next((one for one in of_kind if one.shadow), None)
-        kinds.append(_kind(language, of_kind, names, None if shadow is None else await models.compared(tx, shadow.model_version_id)))
+        kinds.append(
+            _kind(language, of_kind, names, None if shadow is None else await models.compared(tx, shadow.model_version_id), drifts)
+        )
     page = ModelsPage(
         tuple(kinds),
         said=language.text(_SAID[said]) if said in _SAID else "",
@@ -150,7 +169,9 @@ async def end_shadow(model_version_id: int, caller: ServiceManager, tx: Transact
     return _back("shadow-ended")
 
 
-def _kind(language: Language, versions: Sequence[ModelVersion], names: Mapping[int, str], compared: Compared | None) -> KindView:
+def _kind(
+    language: Language, versions: Sequence[ModelVersion], names: Mapping[int, str], compared: Compared | None, drifts: Mapping[int, Drift]
+) -> KindView:
     champion = next((one for one in versions if one.champion), None)
     shadow = next((one for one in versions if one.shadow), None)
     versions_by_id = {one.model_version_id: one.version for one in versions}
@@ -162,7 +183,7 @@ def _kind(language: Language, versions: Sequence[ModelVersion], names: Mapping[i
     return KindView(
         asset_model=versions[0].asset_model,
         failure_mode=versions[0].failure_mode,
-        champion=None if champion is None else view(champion),
+        champion=None if champion is None else replace(view(champion), drift=_drift(language, drifts.get(champion.model_version_id))),
         shadow=None if shadow is None else view(shadow),
         compared=compared,
         others=tuple(view(one) for one in versions if one is not champion and one is not shadow),
@@ -187,6 +208,22 @@ def _view(
         failures=row.metrics.get("failures"),
         closed_orders=row.metrics.get("closed_orders"),
         complaints=tuple(words.complaint(language, one) for one in against),
+    )
+
+
+def _drift(language: Language, found: Drift | None) -> DriftView | None:
+    if found is None:
+        return None
+    name, psi = found.worst or ("", None)
+    return DriftView(
+        day=found.day,
+        machines=found.machines,
+        worst=name,
+        psi=psi,
+        resolved=found.resolved["machines"],
+        brier=found.resolved["brier"],
+        held=found.resolved["held"],
+        warnings=tuple(words.word(language, words.DRIFTS, code) for code in found.warnings),
     )
 
 

@@ -349,6 +349,7 @@ create table model_version (
     version          text not null,                   -- name of the file in <home>/models
     sha256           text not null,
     metrics          jsonb not null,
+    inputs           jsonb,                           -- how its inputs were spread where it learned: {"life_edges", "inputs"}
     champion         boolean not null default false,  -- the one whose predictions act
     shadow           boolean not null default false,  -- predicts beside it, and nothing follows
     data_sha256      text,                            -- of what it learned from
@@ -384,6 +385,17 @@ create table prediction (
     foreign key (customer_id, role_id) references role (customer_id, role_id)
 );
 create index prediction_role_idx on prediction (role_id, at desc);
+
+-- Whether a model in charge still fits, a row a day of the fleet's time.
+create table model_drift (
+    model_version_id int not null references model_version,
+    day              date not null,
+    machines         int not null,                    -- that it predicted in the days before
+    inputs           jsonb not null,                  -- {input: {"psi", "psi_at_like_wear", "readings"}}
+    resolved         jsonb not null,                  -- {"machines", "told", "brier", "lives", "held"}: what became of its predictions
+    warnings         text[] not null,                 -- 'inputs', 'brier', 'interval': what is beyond its limit
+    primary key (model_version_id, day)
+);
 
 -- What a model said in the shadow of the one in charge.
 create table shadow_prediction (
@@ -768,7 +780,7 @@ begin
     foreach name in array array['customer', 'site', 'area', 'line', 'edge_node', 'role', 'asset', 'asset_model', 'point', 'installation', 'failure_case',
                                 'alarm', 'alarm_event', 'work_order', 'work_order_event', 'work_order_step', 'visit', 'state_interval',
                                 'contract', 'audit_event', 'account', 'login_session', 'birth', 'dead_letter', 'detector_snapshot', 'edge_certificate',
-                                'edge_configuration', 'edge_epoch', 'edge_token', 'finding', 'ledger', 'model_version', 'prediction', 'rollout',
+                                'edge_configuration', 'edge_epoch', 'edge_token', 'finding', 'ledger', 'model_drift', 'model_version', 'prediction', 'rollout',
                                 'shadow_prediction', 'tombstone', 'command', 'command_approval'] loop
         execute format('create policy staff on %I to vigia_app, vigia_owner using (caller_is_staff()) with check (caller_is_staff())', name);
     end loop;
@@ -808,7 +820,7 @@ grant select (account_id, customer_id, kind, name, language, disabled_at) on acc
 
 grant select on
     account, alarm, alarm_event, area, asset, asset_model, audit_event, birth, command, command_approval, contract, customer, dead_letter, edge_certificate,
-    edge_configuration, edge_epoch, edge_node, edge_token, failure_case, finding, installation, ledger, line, login_session, model_version,
+    edge_configuration, edge_epoch, edge_node, edge_token, failure_case, finding, installation, ledger, line, login_session, model_drift, model_version,
     point, prediction, role, rollout, schema_migration, shadow_prediction, site, state_interval, tombstone, visit, work_order, work_order_event,
     work_order_step
 to vigia_app;

@@ -68,7 +68,8 @@ limit %(limit)s;
 -- name: list_models
 select v.model_version_id, m.code as asset_model, v.failure_mode, v.version,
        case when v.champion then 'champion' when v.shadow then 'shadow' when v.withdrawn_at is not null then 'withdrawn' else 'registered' end as state,
-       v.metrics, v.sha256, v.data_sha256, v.code_version, v.approved_by, v.approved_at, v.replaced_id, v.withdrawn_at, v.created_at
+       v.metrics, v.sha256, v.data_sha256, v.code_version, v.approved_by, v.approved_at, v.replaced_id, v.withdrawn_at, v.created_at,
+       (select to_jsonb(d) - 'model_version_id' from model_drift d where d.model_version_id = v.model_version_id order by day desc limit 1) as drift
 from model_version v join asset_model m using (asset_model_id)
 where v.model_version_id < coalesce(%(cursor)s::bigint, 9223372036854775807)
   and (%(id)s::int is null or v.model_version_id = %(id)s)

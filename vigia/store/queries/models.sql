@@ -27,8 +27,8 @@ for update of v
 select asset_model_id from asset_model where code = %(asset_model)s
 
 -- name: model_register
-insert into model_version (asset_model_id, failure_mode, version, sha256, metrics, data_sha256, code_version)
-values (%(asset_model_id)s, %(failure_mode)s, %(version)s, %(sha256)s, %(metrics)s, %(data_sha256)s, %(code_version)s)
+insert into model_version (asset_model_id, failure_mode, version, sha256, metrics, inputs, data_sha256, code_version)
+values (%(asset_model_id)s, %(failure_mode)s, %(version)s, %(sha256)s, %(metrics)s, %(inputs)s, %(data_sha256)s, %(code_version)s)
 returning *, %(asset_model)s::text as asset_model
 
 -- name: model_step_down
