@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from vigia.analytics import closed_orders
+from vigia.analytics import closed_orders, compute
 from vigia.analytics.evaluate import cmapss, turbofan
 from vigia.analytics.prognosis import model
 from vigia.analytics.prognosis.decision import Costs
@@ -51,6 +51,8 @@ class TrainingPlan:
     """by which the rule that raises orders is chosen"""
     learned: Sequence[History] = ()
     """further machines, of closed orders"""
+    dask: str | None = None
+    """address of the Dask scheduler whose workers do the work; None: this machine"""
 
     @property
     def options(self) -> TrainingOptions:
@@ -75,8 +77,10 @@ def models_folder(home: Path) -> Path:
 
 
 def train_file(plan: TrainingPlan) -> Trained:
-    """Train and write the model file. Takes up to a minute and all cores. Raises CmapssError and TrainingDataError."""
-    made = train([*turbofan.histories(cmapss.read_runs(plan.data, plan.units)), *plan.learned], plan.options)
+    """Train and write the model file. Takes up to a minute and all cores. Raises CmapssError, TrainingDataError, ComputeError."""
+    histories = [*turbofan.histories(cmapss.read_runs(plan.data, plan.units)), *plan.learned]
+    with compute.at(plan.dask) as where:
+        made = train(histories, plan.options, where)
     written_at = datetime.now(UTC)
     part = plan.folder / f"new-{written_at:%Y%m%dT%H%M%S%f}.joblib"
     sha256 = model.save(made, part)

@@ -33,6 +33,10 @@ Failure = Annotated[float, typer.Option(min=0, help="What a failure costs that w
 Visit = Annotated[float, typer.Option(min=0, help="What a planned replacement costs.")]
 Life = Annotated[float, typer.Option(min=0, help="What a flight cycle costs that is thrown away.")]
 Lead = Annotated[float, typer.Option(min=0, help="Flight cycles from the order to the visit.")]
+Dask = Annotated[
+    str | None,
+    typer.Option(help="Address of a Dask scheduler whose workers do the work, e.g. tcp://10.0.0.5:8786; needs pip install vigia[dask]."),
+]
 EXAMPLE_ASSET_MODEL = "cmapss-fd001"
 
 
@@ -70,6 +74,7 @@ def train(
     visit: Visit = 8_000.0,
     life: Life = 60.0,
     lead: Lead = 10.0,
+    dask: Dask = None,
     asset_model: AssetModel = EXAMPLE_ASSET_MODEL,
     home: Home = None,
     dsn: Dsn = None,
@@ -82,7 +87,7 @@ def train(
 
     settings = load_settings(home=home, dsn=dsn)
     costs = Costs(failure, visit, life, lead) if by_cost else None
-    plan = training.TrainingPlan(data, _units(units), training.models_folder(settings.home), horizon, costs)
+    plan = training.TrainingPlan(data, _units(units), training.models_folder(settings.home), horizon, costs, dask=dask)
 
     async def train_one(dsn: str) -> None:
         async with Database(dsn, "vigia_service", max_size=1) as database:
@@ -105,17 +110,20 @@ def back_test(
     life: Life = 60.0,
     lead: Lead = 10.0,
     per_year: Annotated[float, typer.Option(min=1, help="Flight cycles an engine flies in a year.")] = 1_000.0,
+    dask: Dask = None,
     plots: Plots = None,
     as_json: AsJson = False,
 ) -> None:
     """What orders would have been raised, when and at what cost, for machines that the model had not seen; the threshold chosen by cost."""
+    from vigia.analytics import compute
     from vigia.analytics.evaluate import back_test as replay
     from vigia.analytics.evaluate import cmapss as runs
     from vigia.analytics.evaluate import turbofan
     from vigia.analytics.prognosis.decision import Costs
 
     histories = turbofan.histories(runs.read_runs(data, _units(units)))
-    found, replayed = replay.back_test(histories, turbofan.options(horizon), Costs(failure, visit, life, lead), per_year)
+    with compute.at(dask) as where:
+        found, replayed = replay.back_test(histories, turbofan.options(horizon), Costs(failure, visit, life, lead), per_year, where)
     if plots is not None:
         from vigia.analytics.evaluate.plots import orders
 
@@ -133,13 +141,16 @@ def cmapss(
     data: Annotated[Path, typer.Option(help="Folder with train_, test_ and RUL_ files, plain or gzip.")],
     subset: Annotated[str, typer.Option(help="Which data set: FD001, FD002 ...")] = "FD001",
     horizon: Horizon = 30.0,
+    dask: Dask = None,
     plots: Plots = None,
     as_json: AsJson = False,
 ) -> None:
     """NASA C-MAPSS: train on train_, report on the last cycle of each unit of test_; nothing is chosen on the test files."""
+    from vigia.analytics import compute
     from vigia.analytics.evaluate.turbofan import evaluate as measure
 
-    found, predicted = measure(data, subset, horizon)
+    with compute.at(dask) as where:
+        found, predicted = measure(data, subset, horizon, where)
     if plots is not None:
         from vigia.analytics.evaluate.plots import lives
 

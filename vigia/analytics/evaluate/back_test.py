@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vigia.analytics.compute import Compute
 from vigia.analytics.prognosis import decision
 from vigia.analytics.prognosis.decision import Costs, Decision
-from vigia.analytics.prognosis.train import History, TrainingOptions, folds, unseen
+from vigia.analytics.prognosis.train import IN_PROCESS, History, TrainingOptions, folds, unseen
 
 ALPHA = 0.2
 LAMBDAS = (0.25, 0.5, 0.75)
@@ -59,9 +60,11 @@ class Replay:
     """life left at the order; NaN: none"""
 
 
-def back_test(histories: Sequence[History], options: TrainingOptions, costs: Costs, units_per_year: float) -> tuple[BackTest, Replay]:
+def back_test(
+    histories: Sequence[History], options: TrainingOptions, costs: Costs, units_per_year: float, where: Compute = IN_PROCESS
+) -> tuple[BackTest, Replay]:
     """Replay `histories`, all of machines that failed at the end. Raises TrainingDataError."""
-    method, forecast = unseen(histories, options)
+    method, forecast = unseen(histories, options, where)
     ends = np.cumsum([len(history.remaining) for history in histories])[:-1]
     remaining = [history.remaining for history in histories]
     probabilities = np.split(forecast.probability, ends)

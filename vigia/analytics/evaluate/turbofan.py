@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vigia.analytics.compute import Compute
 from vigia.analytics.evaluate import cmapss
-from vigia.analytics.prognosis import features
 from vigia.analytics.prognosis.calibration import phm08
 from vigia.analytics.prognosis.model import Forecast, Prognosis
-from vigia.analytics.prognosis.train import History, TrainingOptions, train
+from vigia.analytics.prognosis.score import Machine, judge_fleet
+from vigia.analytics.prognosis.train import IN_PROCESS, History, TrainingOptions, train
 
 LEVELS = (0.05, 0.1, 0.5, 0.9, 0.95)
 SPEED_ROWS = 10_000
@@ -105,10 +106,13 @@ class _Data:
     truth: NDArray[np.float64]
 
 
-def evaluate(folder: Path, subset: str, horizon: float = 30.0) -> tuple[CmapssResult, Predicted]:
+def evaluate(folder: Path, subset: str, horizon: float = 30.0, where: Compute = IN_PROCESS) -> tuple[CmapssResult, Predicted]:
     """Train on `train_<subset>` and report on `test_<subset>` in `folder`. Raises CmapssError."""
     data = _read(folder, subset)
-    found = {"without_age": _figures(data, horizon, with_age=False), "with_age": _figures(data, horizon, with_age=True)}
+    found = {
+        "without_age": _figures(data, horizon, where, with_age=False),
+        "with_age": _figures(data, horizon, where, with_age=True),
+    }
     chosen = min(found, key=lambda name: found[name][0].out_of_fold_rmse)
     figures, model, at_last = found[chosen]
     capped = np.minimum(data.truth, model.life_cap)
@@ -140,18 +144,14 @@ def _read(folder: Path, subset: str) -> _Data:
     return _Data(learned, tests, truth)
 
 
-def _figures(data: _Data, horizon: float, *, with_age: bool) -> tuple[Figures, Prognosis, Forecast]:
+def _figures(data: _Data, horizon: float, where: Compute, *, with_age: bool) -> tuple[Figures, Prognosis, Forecast]:
     started = time.perf_counter()
-    model = train(data.learned, options(horizon, LEVELS, with_age=with_age))
+    model = train(data.learned, options(horizon, LEVELS, with_age=with_age), where)
     train_s = time.perf_counter() - started
-    rows = np.vstack(
-        features.of_histories(
-            model.spec, [np.hstack((run.settings, run.sensors)) for run in data.tests], [run.cycles.astype(float) for run in data.tests]
-        )
-    )
+    fleet = [Machine(np.hstack((run.settings, run.sensors)), run.cycles.astype(float)) for run in data.tests]
+    rows, everything = judge_fleet(model, fleet, where)
     last = np.cumsum([len(run.cycles) for run in data.tests]) - 1
     remaining = np.concatenate([run.remaining(int(left)) for run, left in zip(data.tests, data.truth, strict=True)])
-    everything = model.forecast(rows)
     at_last = Forecast(
         everything.probability[last],
         {level: life[last] for level, life in everything.quantiles.items()},

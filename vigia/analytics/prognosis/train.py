@@ -4,10 +4,8 @@ Everything that is tuned on data (calibration, conformal intervals, the decision
 predictions of machines that the predicting trees had not seen: folds split by machine, never by row.
 """
 
-import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vigia.analytics.compute import Compute, InProcess
 from vigia.analytics.prognosis import boosting, decision, features
 from vigia.analytics.prognosis.boosting import Boosters
 from vigia.analytics.prognosis.calibration import LifeIntervals, OutOfUnit, ProbabilityCalibration, caution
@@ -36,6 +35,7 @@ FURTHEST = 1.25
 """In caps: the moments of a machine's life that intervals are fitted on. Further away every life is alike, and easily held."""
 FOLDS = 5
 FOLD_SEED = 0
+IN_PROCESS = InProcess()
 HEALTHY_QUANTILE = 0.1
 """So many of the machines that are far from their end have less than full health."""
 
@@ -178,19 +178,30 @@ def _fit(method: Method, histories: Sequence[History], options: TrainingOptions)
     return spec, Boosters.fit(told, lived, options.trees)
 
 
-def _out_of_fold(method: Method, histories: Sequence[History], options: TrainingOptions, workers: Executor) -> _Unseen:
-    """Train once a fold, in parallel, and predict the machines left out."""
-    fold_of = _folds(histories)
+@dataclass(frozen=True)
+class _Task:
+    """What is learned from, and what."""
 
-    def without(fold: int) -> tuple[FeatureSpec, Judge]:
-        return _fit(method, [history for history, its_fold in zip(histories, fold_of, strict=True) if its_fold != fold], options)
+    histories: Sequence[History]
+    options: TrainingOptions
 
-    unit = _rows(histories, options).unit
-    found = _Unseen(np.zeros(len(unit)), np.zeros(len(unit)))
-    for fold, (spec, judge) in enumerate(workers.map(without, range(int(fold_of.max()) + 1))):
-        asked = fold_of[unit] == fold
-        x = _features(spec, [history for history, its_fold in zip(histories, fold_of, strict=True) if its_fold == fold])
-        found.probability[asked], found.life[asked] = judge(x)
+
+def _learn_from(task: _Task, unit: tuple[Method, int | None]) -> tuple[FeatureSpec, Judge] | _Unseen:
+    """A unit of work: what is learned from all machines, or how the machines of a fold are judged by what is learned from the others."""
+    method, fold = unit
+    if fold is None:
+        return _fit(method, task.histories, task.options)
+    fold_of = _folds(task.histories)
+    spec, judge = _fit(method, [history for history, its in zip(task.histories, fold_of, strict=True) if its != fold], task.options)
+    return _Unseen(*judge(_features(spec, [history for history, its in zip(task.histories, fold_of, strict=True) if its == fold])))
+
+
+def _in_order(histories: Sequence[History], judged: Sequence[_Unseen]) -> _Unseen:
+    """The rows of all folds in the order of the histories."""
+    of_row = np.repeat(_folds(histories), [len(history.remaining) for history in histories])
+    found = _Unseen(np.zeros(len(of_row)), np.zeros(len(of_row)))
+    for fold, one in enumerate(judged):
+        found.probability[of_row == fold], found.life[of_row == fold] = one.probability, one.life
     return found
 
 
@@ -205,37 +216,39 @@ class _Learned:
     figures: dict[str, float]
 
 
-def _learn(method: Method, histories: Sequence[History], options: TrainingOptions, workers: Executor) -> _Learned:
-    whole = workers.submit(_fit, method, histories, options)
-    unseen = _out_of_fold(method, histories, options, workers)
-    spec, judge = whole.result()
-    rows = _rows(histories, options)
-    judged = _judge(rows, unseen, options)
-    return _Learned(method, spec, judge, judged, figures(judged.forecast, rows))
+def _learn(methods: Sequence[Method], histories: Sequence[History], options: TrainingOptions, where: Compute) -> list[_Learned]:
+    """What each method learns. The units of all are worked on at once."""
+    ways = [None, *range(int(_folds(histories).max()) + 1)]
+    found = where.map(_learn_from, _Task(histories, options), [(method, way) for method in methods for way in ways])
+    rows, learned = _rows(histories, options), []
+    for first, method in zip(range(0, len(found), len(ways)), methods, strict=True):
+        its = found[first : first + len(ways)]
+        judged = _judge(rows, _in_order(histories, [one for one in its if isinstance(one, _Unseen)]), options)
+        (spec, judge), *_ = (one for one in its if not isinstance(one, _Unseen))
+        learned.append(_Learned(method, spec, judge, judged, figures(judged.forecast, rows)))
+    return learned
 
 
-def _best(histories: Sequence[History], options: TrainingOptions) -> tuple[_Learned, TrainingOptions]:
+def _best(histories: Sequence[History], options: TrainingOptions, where: Compute) -> tuple[_Learned, TrainingOptions]:
     """What is learned by the method that judges unseen machines best, and the options it took. Raises TrainingDataError."""
     if _failures(histories) < LEAST:
         raise TrainingDataError
     methods: tuple[Method, ...] = (Method.TREES,)
     if _failures(histories) < FEW:
         methods, options = (Method.WEAR, Method.SURVIVAL), replace(options, with_age=True)
-    with ThreadPoolExecutor(os.cpu_count()) as workers:
-        learned = [_learn(method, histories, options, workers) for method in methods]
-    return min(learned, key=lambda one: one.figures["brier"]), options
+    return min(_learn(methods, histories, options, where), key=lambda one: one.figures["brier"]), options
 
 
-def unseen(histories: Sequence[History], options: TrainingOptions) -> tuple[Method, Forecast]:
+def unseen(histories: Sequence[History], options: TrainingOptions, where: Compute = IN_PROCESS) -> tuple[Method, Forecast]:
     """Each machine's forecast, cycle by cycle, by a model trained without it, and that model's method. Raises TrainingDataError."""
-    learned, _ = _best(histories, options)
+    learned, _ = _best(histories, options, where)
     return learned.method, learned.judged.forecast
 
 
-def train(histories: Sequence[History], options: TrainingOptions) -> Prognosis:
-    """A model of `histories`, of which some failed at the end. Deterministic; uses all cores. Raises TrainingDataError."""
+def train(histories: Sequence[History], options: TrainingOptions, where: Compute = IN_PROCESS) -> Prognosis:
+    """A model of `histories`, of which some failed at the end. Deterministic, wherever it is computed. Raises TrainingDataError."""
     started = time.perf_counter()
-    learned, options = _best(histories, options)
+    learned, options = _best(histories, options, where)
     rows, judged = _rows(histories, options), learned.judged
     ends = np.cumsum([len(history.remaining) for history in histories])[:-1]
     complete = [index for index, history in enumerate(histories) if history.ended is Ended.FAILED]
