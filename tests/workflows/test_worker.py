@@ -53,7 +53,7 @@ async def worker(dsn: str) -> AsyncIterator[Process]:
     finally:
         if process.returncode is None:
             process.kill()
-        await process.communicate()
+        print((await process.communicate())[0].decode())  # noqa: T201 - what pytest shows of a test that fails
 
 
 async def idle(plant: Plant) -> bool:

@@ -134,7 +134,8 @@ async def _predict_forever(runner: "Runner", wake: asyncio.Event, config: Runner
             pause_s = 0.0
         if not done:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(wake.wait(), config.poll_s)
+                async with asyncio.timeout(config.poll_s):
+                    await wake.wait()
 
 
 async def open_runner(database: Database, config: RunnerConfig) -> "Runner":

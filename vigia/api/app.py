@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
@@ -14,6 +14,7 @@ from vigia.api.etags import ETags
 from vigia.api.guard import Guard
 from vigia.api.live import Hub
 from vigia.api.state import State
+from vigia.concurrency import ended
 from vigia.store.database import Database
 
 DESCRIPTION = """
@@ -38,9 +39,7 @@ def create_app(config: ApiConfig) -> FastAPI:
                 yield
             finally:
                 hub.close()
-                listening.cancel()
-                with suppress(asyncio.CancelledError):
-                    await listening
+                await ended(listening)
 
     app = FastAPI(
         title="Vigía",

@@ -1,6 +1,5 @@
 """The gateway process: every node of the configuration, each with its own source, buffer and connection."""
 
-import asyncio
 import contextlib
 import shutil
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from vigia.concurrency import together
 from vigia.edge import EdgeError
 from vigia.edge.buffer import BufferStatus, EdgeBuffer, buffer_status
 from vigia.edge.config import EdgeConfig, IdentityConfig, MetricsConfig
@@ -64,15 +64,7 @@ def opened(config: EdgeConfig) -> Iterator[Sequence[EdgeNode]]:
 
 async def run_nodes(nodes: Sequence[EdgeNode], *beside: Coroutine[None, None, None]) -> None:
     """Run the nodes, and what runs beside them, until cancelled. Raises EdgeError when a source cannot be understood."""
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            for work in (*(node.run() for node in nodes), *beside):
-                tasks.create_task(work)
-    except BaseExceptionGroup as group:
-        foreseen = _first_of(group, EdgeError)
-        if foreseen is None:
-            raise
-        raise foreseen from None
+    await together(*(node.run() for node in nodes), *beside)
 
 
 async def _check_in(identity: IdentityConfig, nodes: Sequence[EdgeNode]) -> None:
@@ -127,12 +119,3 @@ def certificate_ends(config: EdgeConfig) -> datetime | None:
     from vigia.edge.identity import load  # noqa: PLC0415 - a gateway without an identity needs no library for one
 
     return load(config.identity.folder).valid_until
-
-
-def _first_of(group: BaseExceptionGroup[BaseException], kind: type[EdgeError]) -> EdgeError | None:
-    for error in group.exceptions:
-        if isinstance(error, kind):
-            return error
-        if isinstance(error, BaseExceptionGroup) and (found := _first_of(error, kind)) is not None:
-            return found
-    return None

@@ -75,7 +75,8 @@ class Connection:
                 self._client.tls_set(ca, cert, key)
             await asyncio.to_thread(self._client.connect, self._broker.host, self._broker.port, keepalive)
             self._client.loop_start()
-            await asyncio.wait_for(self._ready, 2 * CONNECT_TIMEOUT_S)
+            async with asyncio.timeout(2 * CONNECT_TIMEOUT_S):
+                await self._ready
         except (OSError, ValueError) as error:  # TimeoutError is an OSError
             await self._stop()
             address = f"{self._broker.host}:{self._broker.port}"

@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from vigia.concurrency import ended
 from vigia.edge import EdgeError, agent
 from vigia.edge.allowed import commands_of
 from vigia.edge.check_in import CheckIns
@@ -85,9 +86,7 @@ class Managed:
         try:
             await asyncio.wait((checking_in, operating), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (checking_in, operating):
-                task.cancel()
-            await asyncio.wait((checking_in, operating))
+            await ended(checking_in, operating)
         for task in (checking_in, operating):
             if not task.cancelled():
                 task.result()
@@ -191,10 +190,7 @@ class Managed:
                 yield work
             finally:
                 self.nodes = ()
-                work.cancel()
-                await asyncio.wait((work,))
-                if not work.cancelled():
-                    work.exception()  # which was raised already, if it was not the end we asked for
+                await ended(work)
 
     async def _judge(self, work: asyncio.Task[None]) -> None:
         """Return when every source has come up and the host has acknowledged; raises EdgeError when that takes too long."""

@@ -12,6 +12,7 @@ from itertools import cycle
 
 import structlog
 
+from vigia.concurrency import together
 from vigia.edge.allowed import Allowed
 from vigia.edge.buffer import BufferUnavailableError, EdgeBuffer
 from vigia.edge.clock import now_ms
@@ -61,13 +62,7 @@ class EdgeNode:
 
     async def run(self) -> None:
         """Work until cancelled. Raises EdgeError when the source cannot be understood."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._supervisor.run(), name=f"{self._config.name} collect")
-            tasks.create_task(self._talk(), name=f"{self._config.name} talk")
-            tasks.create_task(self._commander.run(), name=f"{self._config.name} command")
-            tasks.create_task(self._settle(), name=f"{self._config.name} settle")
-            tasks.create_task(self._drop_old(), name=f"{self._config.name} drop old")
-            tasks.create_task(self._tell_status(), name=f"{self._config.name} tell status")
+        await together(self._supervisor.run(), self._talk(), self._commander.run(), self._settle(), self._drop_old(), self._tell_status())
 
     @property
     def name(self) -> str:

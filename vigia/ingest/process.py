@@ -9,6 +9,7 @@ import structlog
 
 from vigia.analytics import detectors
 from vigia.analytics.kernels import newest, order, rollup
+from vigia.concurrency import ended
 from vigia.ingest import blocks, ordinary
 from vigia.ingest.broker import Host
 from vigia.ingest.config import IngestConfig
@@ -70,6 +71,7 @@ async def _work(config: IngestConfig, host: Host, pipeline: Pipeline, beside: Se
             for task in (broker, *others):
                 task.cancel()
             await asyncio.wait((broker,), timeout=LEAVE_S)
+            await ended(*others, patience_s=LEAVE_S)
             pipeline.finish()
             await asyncio.wait((writer,), timeout=config.limits.last_flush_s)
             writer.cancel()

@@ -22,6 +22,7 @@ from typing import IO, Self
 import psutil
 import structlog
 
+from vigia.concurrency import ended
 from vigia.errors import VigiaError
 
 log = structlog.get_logger()
@@ -127,9 +128,7 @@ class Supervisor:
     async def stop(self) -> None:
         """End all children at once, then those they need to say goodbye; kill the one that does not end in time."""
         if self._watch is not None:
-            self._watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watch
+            await ended(self._watch)
         for needed in (False, True):
             ending = [child for child in self.children if child.needed_by_others is needed]
             for child in ending:

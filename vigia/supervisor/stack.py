@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 import structlog
 
+from vigia.concurrency import ended
 from vigia.errors import ConfigError
 from vigia.ingest import BrokerUnavailableError
 from vigia.ingest.config import BrokerConfig
@@ -137,9 +138,7 @@ class Stack:
 
     async def _stop(self) -> None:
         if self._database_watch is not None:
-            self._database_watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._database_watch
+            await ended(self._database_watch)
         if self._supervisor is not None:
             await self._supervisor.stop()
         if self._postgres is not None:

@@ -20,6 +20,7 @@ from procrastinate.jobs import Job
 from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from procrastinate.worker import Worker
 
+from vigia.concurrency import ended
 from vigia.domain.errors import DomainError
 from vigia.domain.work_orders import Autonomy
 from vigia.store import fleet, refusals
@@ -94,18 +95,10 @@ async def run(config: WorkerConfig) -> None:
             try:
                 await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                waiting.cancel()
-                await _ended(working)
+                await ended(waiting, working, patience_s=GRACE_S + 0.5)
+            if not working.cancelled():
+                working.result()
     log.info("worker stopped")
-
-
-async def _ended(working: asyncio.Task[None]) -> None:
-    """Cancel until it ends: until Python 3.12 a wait that is over at the same moment swallows a cancellation."""
-    while not working.done():
-        working.cancel()
-        await asyncio.wait({working}, timeout=GRACE_S + 0.5)
-    with contextlib.suppress(asyncio.CancelledError):
-        working.result()
 
 
 async def _work(config: WorkerConfig, database: Database) -> None:
@@ -142,9 +135,7 @@ async def _serve(config: WorkerConfig, database: Database) -> None:
                 worker_middleware=[_watched(running)],
             )
         finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            await ended(*beside, patience_s=GRACE_S)
 
 
 def _tasks(config: WorkerConfig, database: Database) -> dict[TaskName, Callable[..., Awaitable[None]]]:
