@@ -16,18 +16,20 @@ from pathlib import Path
 
 import structlog
 
-from vigia.analytics import training
+from vigia.analytics import retraining, training
 from vigia.analytics.inputs import PointMap
 from vigia.analytics.prognosis import model as model_file
 from vigia.analytics.prognosis.errors import PrognosisError
 from vigia.analytics.prognosis.follow import Cycle, Follower, Outcome
 from vigia.analytics.prognosis.model import lowest_health
+from vigia.analytics.retraining import Renewal
 from vigia.analytics.training import TrainingPlan
 from vigia.domain import risk
+from vigia.domain.retraining import Schedule
 from vigia.domain.risk import Action
 from vigia.store import alarms, models, predictions
 from vigia.store.changes import announce, listen
-from vigia.store.database import Database, DatabaseUnavailableError, Transaction
+from vigia.store.database import Clock, Database, DatabaseUnavailableError, Transaction
 from vigia.store.models import ModelVersion, ShadowPrediction
 from vigia.store.predictions import Followed, FollowedPoint, Moment, NewPrediction, Stretch
 from vigia.workflows.jobs import defer
@@ -54,6 +56,9 @@ class RunnerConfig:
     training_data: Path | None = None
     """trained from when no model is registered; None: then it is an error"""
     training_units: Sequence[int] | None = None
+    renewal: Schedule | None = None
+    """when the model is trained again, from the training data and closed orders; None: never"""
+    clock: Clock = "wall"
     poll_s: float = 1.0
     champion_check_s: float = 5.0
     longest_pause_s: float = 5.0
@@ -98,12 +103,16 @@ async def run(config: RunnerConfig) -> None:
 
     Raises at the start: DatabaseUnavailableError, UnknownAssetModelError, NoModelError, ModelFileError, or what training raises.
     """
-    async with Database(config.dsn, "vigia_service", max_size=2) as database:
+    async with Database(config.dsn, "vigia_service", max_size=3, clock=config.clock) as database:
         runner = await open_runner(database, config)
         wake = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_wake_on_readings(config, wake), name="listen")
             tasks.create_task(_predict_forever(runner, wake, config), name="predict")
+            if config.renewal is not None and config.training_data is not None:
+                plan = TrainingPlan(config.training_data, config.training_units, training.models_folder(config.home))
+                renewal = Renewal(config.asset_model, config.failure_mode, config.renewal, plan)
+                tasks.create_task(retraining.run(database, renewal), name="renew")
 
 
 async def _wake_on_readings(config: RunnerConfig, wake: asyncio.Event) -> None:

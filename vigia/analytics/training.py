@@ -22,7 +22,7 @@ from vigia.analytics.prognosis.errors import PrognosisError
 from vigia.analytics.prognosis.train import History, TrainingOptions, train
 from vigia.errors import VigiaError
 from vigia.store import models
-from vigia.store.database import Database
+from vigia.store.database import Database, Transaction
 from vigia.store.models import ModelVersion, NewModelVersion
 from vigia.workflows import promote_model
 
@@ -140,6 +140,15 @@ async def with_closed_orders(database: Database, asset_model: str, plan: Trainin
     return replace(plan, learned=await closed_orders.histories(database, asset_model, plan.options))
 
 
+async def register(tx: Transaction, asset_model: str, made: Trained) -> ModelVersion:
+    """Record what was trained, not yet in charge. Raises UnknownAssetModelError."""
+    metrics = {name: value for name, value in made.metrics.items() if name != "inputs"}
+    code, inputs = metadata.version("vigia"), made.metrics.get("inputs")
+    return await models.register(
+        tx, NewModelVersion(asset_model, made.failure_mode, made.version, made.sha256, metrics, made.data_sha256, code, inputs)
+    )
+
+
 async def train_and_register(database: Database, asset_model: str, plan: TrainingPlan, *, shadow: bool = False) -> ModelVersion:
     """Train a new version and put it in charge, or let it predict in the shadow of the one that is.
 
@@ -150,17 +159,7 @@ async def train_and_register(database: Database, asset_model: str, plan: Trainin
         await models.asset_model_id(tx, asset_model)
     made = await train_apart(plan)
     async with database.transaction() as tx:
-        new = NewModelVersion(
-            asset_model,
-            made.failure_mode,
-            made.version,
-            made.sha256,
-            {name: value for name, value in made.metrics.items() if name != "inputs"},
-            made.data_sha256,
-            metadata.version("vigia"),
-            made.metrics.get("inputs"),
-        )
-        registered = await models.register(tx, new)
+        registered = await register(tx, asset_model, made)
         if shadow:
             await models.begin_shadow(tx, registered)
         failed = [] if shadow else await promote_model.by_itself(tx, registered.model_version_id, datetime.now(UTC))

@@ -49,16 +49,38 @@ def run(
         Path | None, typer.Option(help="Runs to failure (C-MAPSS file) to learn from when no model is registered yet.")
     ] = None,
     train_units: Units = None,
+    retrain_days: Annotated[
+        float | None, typer.Option(min=1, help="Train again after so many days of fleet time, or when the model drifts, into the shadow.")
+    ] = None,
+    retrain_orders: Annotated[int, typer.Option(min=1, help="But only with so many new verdicts.")] = 10,
+    retrain_promote: Annotated[
+        bool,
+        typer.Option("--retrain-promote", help="Let it take charge by itself: if it passes its checks and was no worse in the shadow."),
+    ] = False,
 ) -> None:
     """Predict every cycle of every installed machine until stopped."""
+    from datetime import timedelta
+
     from vigia.analytics.runner import RunnerConfig
     from vigia.analytics.runner import run as predict
+    from vigia.domain.retraining import Schedule
 
     settings = load_settings(home=home, dsn=dsn)
     if train is not None and not train.is_file():
         message = f"--train {train}: there is no such file."
         raise ConfigError(message)
-    config = RunnerConfig(named(settings), settings.home, asset_model, training_data=train, training_units=_units(train_units))
+    if retrain_days is not None and train is None:
+        message = "--retrain-days wants --train: the runs to failure that are learned from beside closed orders."
+        raise ConfigError(message)
+    config = RunnerConfig(
+        named(settings),
+        settings.home,
+        asset_model,
+        training_data=train,
+        training_units=_units(train_units),
+        renewal=None if retrain_days is None else Schedule(timedelta(days=retrain_days), retrain_orders, take_charge=retrain_promote),
+        clock=settings.clock,
+    )
     loop.run_until_stopped(predict(config))
 
 

@@ -46,6 +46,8 @@ class Resolved:
     brier: float | None
     lives: int
     held: float | None
+    brier_in_shadow: float | None = None
+    """of a model in the shadow, over the same predictions"""
 
 
 def psi(expected: Sequence[float], found: Sequence[float]) -> float:

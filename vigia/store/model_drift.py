@@ -74,13 +74,14 @@ async def machines(tx: Transaction, model_version_id: int, since: datetime, unti
     return cast("int", await queries.value(tx, "model_drift_machines", model_version_id=model_version_id, since=since, until=until))
 
 
-async def resolved(tx: Transaction, model: ModelVersion) -> Resolved:
-    """What became of the model's predictions."""
+async def resolved(tx: Transaction, model: ModelVersion, shadow: ModelVersion | None = None) -> Resolved:
+    """What became of the model's predictions; with `shadow`, of those that this one made too."""
     found = await queries.first(
         tx,
         "model_drift_resolved",
         Resolved,
         model_version_id=model.model_version_id,
+        shadow_id=None if shadow is None else shadow.model_version_id,
         confirmed=CONFIRMED,
         life_cap=float(model.metrics.get("life_cap", "inf")),
     )

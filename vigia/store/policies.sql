@@ -37,7 +37,7 @@ begin
     foreach name in array array['customer', 'site', 'area', 'line', 'edge_node', 'role', 'asset', 'asset_model', 'point', 'installation', 'failure_case',
                                 'alarm', 'alarm_event', 'work_order', 'work_order_event', 'work_order_step', 'visit', 'state_interval',
                                 'contract', 'audit_event', 'account', 'login_session', 'birth', 'dead_letter', 'detector_snapshot', 'edge_certificate',
-                                'edge_configuration', 'edge_epoch', 'edge_token', 'finding', 'ledger', 'model_drift', 'model_version', 'prediction', 'rollout',
+                                'edge_configuration', 'edge_epoch', 'edge_token', 'finding', 'ledger', 'model_drift', 'model_training', 'model_version', 'prediction', 'rollout',
                                 'shadow_prediction', 'tombstone', 'command', 'command_approval'] loop
         execute format('create policy staff on %I to vigia_app, vigia_owner using (caller_is_staff()) with check (caller_is_staff())', name);
     end loop;
@@ -77,7 +77,7 @@ grant select (account_id, customer_id, kind, name, language, disabled_at) on acc
 
 grant select on
     account, alarm, alarm_event, area, asset, asset_model, audit_event, birth, command, command_approval, contract, customer, dead_letter, edge_certificate,
-    edge_configuration, edge_epoch, edge_node, edge_token, failure_case, finding, installation, ledger, line, login_session, model_drift, model_version,
+    edge_configuration, edge_epoch, edge_node, edge_token, failure_case, finding, installation, ledger, line, login_session, model_drift, model_training, model_version,
     point, prediction, role, rollout, schema_migration, shadow_prediction, site, state_interval, tombstone, visit, work_order, work_order_event,
     work_order_step
 to vigia_app;

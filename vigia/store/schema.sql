@@ -397,6 +397,21 @@ create table model_drift (
     primary key (model_version_id, day)
 );
 
+-- Trainings that the schedule began; one at a time of each asset model and failure mode.
+create table model_training (
+    model_training_id int generated always as identity primary key,
+    asset_model_id    int not null references asset_model,
+    failure_mode      text not null,
+    began_at          timestamptz not null,           -- fleet time
+    claimed_at        timestamptz not null default now(),
+    ended_at          timestamptz,
+    reason            text not null check (reason in ('schedule', 'drift')),
+    orders            int not null,                   -- closed orders there were then
+    model_version_id  int references model_version,
+    said              text not null default ''        -- why no model went into the shadow
+);
+create unique index model_training_open_key on model_training (asset_model_id, failure_mode) where ended_at is null;
+
 -- What a model said in the shadow of the one in charge.
 create table shadow_prediction (
     customer_id      int not null references customer,

@@ -397,6 +397,21 @@ create table model_drift (
     primary key (model_version_id, day)
 );
 
+-- Trainings that the schedule began; one at a time of each asset model and failure mode.
+create table model_training (
+    model_training_id int generated always as identity primary key,
+    asset_model_id    int not null references asset_model,
+    failure_mode      text not null,
+    began_at          timestamptz not null,           -- fleet time
+    claimed_at        timestamptz not null default now(),
+    ended_at          timestamptz,
+    reason            text not null check (reason in ('schedule', 'drift')),
+    orders            int not null,                   -- closed orders there were then
+    model_version_id  int references model_version,
+    said              text not null default ''        -- why no model went into the shadow
+);
+create unique index model_training_open_key on model_training (asset_model_id, failure_mode) where ended_at is null;
+
 -- What a model said in the shadow of the one in charge.
 create table shadow_prediction (
     customer_id      int not null references customer,
@@ -780,7 +795,7 @@ begin
     foreach name in array array['customer', 'site', 'area', 'line', 'edge_node', 'role', 'asset', 'asset_model', 'point', 'installation', 'failure_case',
                                 'alarm', 'alarm_event', 'work_order', 'work_order_event', 'work_order_step', 'visit', 'state_interval',
                                 'contract', 'audit_event', 'account', 'login_session', 'birth', 'dead_letter', 'detector_snapshot', 'edge_certificate',
-                                'edge_configuration', 'edge_epoch', 'edge_token', 'finding', 'ledger', 'model_drift', 'model_version', 'prediction', 'rollout',
+                                'edge_configuration', 'edge_epoch', 'edge_token', 'finding', 'ledger', 'model_drift', 'model_training', 'model_version', 'prediction', 'rollout',
                                 'shadow_prediction', 'tombstone', 'command', 'command_approval'] loop
         execute format('create policy staff on %I to vigia_app, vigia_owner using (caller_is_staff()) with check (caller_is_staff())', name);
     end loop;
@@ -820,7 +835,7 @@ grant select (account_id, customer_id, kind, name, language, disabled_at) on acc
 
 grant select on
     account, alarm, alarm_event, area, asset, asset_model, audit_event, birth, command, command_approval, contract, customer, dead_letter, edge_certificate,
-    edge_configuration, edge_epoch, edge_node, edge_token, failure_case, finding, installation, ledger, line, login_session, model_drift, model_version,
+    edge_configuration, edge_epoch, edge_node, edge_token, failure_case, finding, installation, ledger, line, login_session, model_drift, model_training, model_version,
     point, prediction, role, rollout, schema_migration, shadow_prediction, site, state_interval, tombstone, visit, work_order, work_order_event,
     work_order_step
 to vigia_app;

@@ -19,7 +19,7 @@ select count(distinct asset_id)::int from prediction
 where model_version_id = %(model_version_id)s and at > %(since)s and at <= %(until)s
 
 -- name: model_drift_resolved
--- What became of the model's predictions. A machine's life is counted as the model counts it: in cycles, one prediction each, or in hours.
+-- What became of the model's predictions; with a shadow, of those which that model made too. A machine's life is counted as the model counts it: in cycles, one prediction each, or in hours.
 -- Known as in training: a machine that failed is a whole life; one confirmed was failing soon in its last 5; nothing found: none failed.
 with ended as (
     select distinct on (i.installation_id) i.installation_id, w.asset_id, i.installed_at, coalesce(c.failed_at, w.finished_at) as until,
@@ -32,24 +32,26 @@ with ended as (
     where w.verdict is not null
     order by i.installation_id, w.finished_at desc
 ), lived as (
-    select p.asset_id, p.probability, p.life_p10, p.life_p90, p.horizon, e.ended, p.model_version_id,
+    select p.asset_id, p.probability, p.life_p10, p.life_p90, p.horizon, e.ended, p.model_version_id, s.probability as in_shadow,
            case m.life_unit when '{cycle}' then row_number() over (partition by e.installation_id order by p.at desc) - 1
                             else extract(epoch from e.until - p.at) / 3600 end::float8 as remaining
     from ended e
     join asset a using (asset_id) join asset_model m using (asset_model_id)
     join model_version v on v.model_version_id = %(model_version_id)s
     join prediction p on p.asset_id = e.asset_id and p.failure_mode = v.failure_mode and p.at > e.installed_at and p.at <= e.until
+    left join shadow_prediction s on s.model_version_id = %(shadow_id)s and s.asset_id = p.asset_id and s.at = p.at
 ), known as (
     select *, case when ended = 'failed' then remaining <= horizon
                    when ended = 'wrong' then false
                    when ended = 'confirmed' and remaining < %(confirmed)s then true
                    when remaining > horizon then false end as fails,
            ended = 'failed' as whole, least(remaining, %(life_cap)s::float8) as life
-    from lived where model_version_id = %(model_version_id)s
+    from lived where model_version_id = %(model_version_id)s and (%(shadow_id)s::int is null or in_shadow is not null)
 )
 select count(distinct asset_id)::int as machines, count(fails)::int as told, avg((probability - fails::int) ^ 2)::float8 as brier,
        (count(*) filter (where whole))::int as lives,
-       (avg((life between life_p10 and life_p90)::int) filter (where whole))::float8 as held
+       (avg((life between life_p10 and life_p90)::int) filter (where whole))::float8 as held,
+       avg((in_shadow - fails::int) ^ 2)::float8 as brier_in_shadow
 from known
 
 -- name: model_drift_keep
