@@ -346,7 +346,7 @@ async def test_a_model_in_the_shadow_predicts_beside_and_nothing_follows(  # noq
     assert len(said) == last
     assert jobs(dsn) == acted
     async with service.transaction() as tx:
-        assert await models.compared(tx, beside.model_version_id) == models.Compared(last, 1, 0.0, 0.0, 0.0, "cycle")
+        assert await models.compared(tx, beside.model_version_id) == models.Compared(last, 1, 0.0, 0.0, 0.0, "{cycle}")
 
 
 async def test_without_a_model_the_remedy_is_named(service: Database, config: RunnerConfig, engines: list[Engine]) -> None:
