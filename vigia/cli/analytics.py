@@ -231,7 +231,7 @@ def tep(data: Folder, plots: Plots = None, as_json: AsJson = False) -> None:
 @app.command()
 def detect(
     csv: Annotated[Path, typer.Option("--csv", help="A table with a header; comma, semicolon or tab; plain or gzip.")],
-    time: Annotated[str, typer.Option("--time", help="The column with the time, ISO 8601; without a zone it is UTC.")],
+    time: Annotated[str, typer.Option("--time", help="The column with the time: ISO 8601 (UTC where it names no zone), or seconds.")],
     mode: Annotated[str | None, typer.Option("--mode", help="The column that tells the operating mode.")] = None,
     ignore: Annotated[list[str] | None, typer.Option("--ignore", help="A column to leave out, such as a label; may be repeated.")] = None,
     healthy: Annotated[float, typer.Option(min=0.01, max=1.0, help="This share of the rows, from the first, is taken as healthy.")] = 0.2,
@@ -245,6 +245,8 @@ def detect(
         _tell(found, as_json=True)
         return
     sys.stdout.write(f"{found.rows} rows, {len(found.channels)} channels, {len(found.findings)} findings\n")
+    if found.modes_too_short:
+        sys.stdout.write(f"too few rows to judge channels together in mode {', '.join(found.modes_too_short)}\n")
     for one in found.findings:
         why = ", ".join(f"{name} {share:.0%}" for name, share in one.channels.items())
         sys.stdout.write(

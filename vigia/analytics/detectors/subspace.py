@@ -29,6 +29,7 @@ STRONG = 0.9
 """The strong components have this share of the variance."""
 LEAST_ROWS = PARTS * (SETTLE + LAGS)
 _WEAK = 1e-4  # no component of standardised channels is taken to vary less
+MOST = 1e100  # beyond it no reading is one, and squares would overflow
 _FLAT = 1e-9  # nor a channel, in its unit
 
 
@@ -79,8 +80,8 @@ class Subspace:
             away.append(np.square(smooth[part][SETTLE // 2 :] - others.mean(axis=0)).mean(axis=0))
         wander = np.maximum(np.max(away, axis=0), _WEAK * _WEAK)
         strong = int(np.searchsorted(np.cumsum(variance) / variance.sum(), STRONG)) + 1
-        limit = MARGIN * float((np.square(smooth) / wander).sum(axis=1)[SETTLE:].max())
-        return cls(mean, deviation, axes, wander, strong, limit)
+        highest = float((np.square(smooth) / wander).sum(axis=1)[SETTLE:].max())
+        return cls(mean, deviation, axes, wander, strong, MARGIN * max(highest, 1.0))  # of constant channels it is 0
 
     def watch(self, rows: NDArray[np.float64]) -> Watched:
         """Statistics of float64[n, channels] in the order of time; a NaN is read as the value before it, or the baseline's mean."""
@@ -99,7 +100,7 @@ class Subspace:
 def _filled(rows: NDArray[np.float64], otherwise: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
     """Each NaN as the value before it; before any, `otherwise` or the channel's mean. Raises BaselineError on an empty channel."""
     rows = np.asarray(rows, np.float64)
-    missing = ~np.isfinite(rows)
+    missing = ~(np.abs(rows) < MOST)
     if not missing.any():
         return rows
     if otherwise is None:

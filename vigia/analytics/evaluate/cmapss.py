@@ -60,7 +60,7 @@ def _numbers(path: Path) -> NDArray[np.float64]:
     try:
         with gzip.open(path, "rt", encoding="ascii") if path.suffix == ".gz" else path.open(encoding="ascii") as file:
             lines = file.readlines()
-        if not lines:
+        if not any(line.strip() for line in lines):
             raise CmapssError(f"{path} is empty.")
         return np.loadtxt(lines, ndmin=2)
     except (OSError, EOFError) as error:
@@ -76,6 +76,9 @@ def read_runs(path: Path, units: Iterable[int] | None = None) -> list[Run]:
     table = _numbers(path)
     if table.shape[1] != len(COLUMNS):
         message = f"{path} has {table.shape[1]} columns; a C-MAPSS file has {len(COLUMNS)}."
+        raise CmapssError(message)
+    if not np.isfinite(table[:, :2]).all():
+        message = f"{path}: a row has no unit or no cycle."
         raise CmapssError(message)
     wanted = sorted(set(np.unique(table[:, 0]).astype(int)) if units is None else set(units))
     runs = []

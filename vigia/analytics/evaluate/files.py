@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from vigia.analytics.evaluate.errors import DataError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_S, _END_S = -62_135_596_800, 253_402_300_800  # years 1 to 9999, beyond which no date can be said
+_TIME_IS = "2026-01-31T08:00:00+01:00, or seconds since 1970"
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,8 @@ class Table:
         return np.array(self._each(name, lambda text: float(text) if text.strip() else np.nan, "number"), np.float64)
 
     def moments(self, name: str) -> NDArray[np.int64]:
-        """One of them as microseconds since 1970; a time without a zone is taken as UTC. Raises DataError naming the row."""
-        return np.array(self._each(name, _moment, "time"), np.int64)
+        """One of them as microseconds since 1970, from ISO 8601 (UTC if it names no zone) or seconds since 1970. Raises DataError."""
+        return np.array(self._each(name, _moment, f"time; write {_TIME_IS}"), np.int64)
 
     def _each(self, name: str, read: Callable[[str], float], kind: str) -> list[float]:
         found = []
@@ -52,10 +55,16 @@ class Table:
 
 
 def _moment(text: str) -> int:
-    at = datetime.fromisoformat(text.strip())
-    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
-    since = at - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError:
+        us = round(float(text) * 1e6) if _FIRST_S <= float(text) < _END_S else None
+    else:
+        since = (at.replace(tzinfo=UTC) if at.tzinfo is None else at) - _EPOCH
+        us = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    if us is None or not _FIRST_S <= us / 1e6 < _END_S:
+        raise ValueError
+    return us
 
 
 def read_text(path: Path) -> str:
@@ -63,24 +72,36 @@ def read_text(path: Path) -> str:
     try:
         with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
             return file.read()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        message = f"{path} is not UTF-8 text; save it as UTF-8."
+        raise DataError(message) from None
+    except (OSError, EOFError, zlib.error) as error:
         message = f"{path} cannot be read: {getattr(error, 'strerror', None) or error}."
         raise DataError(message) from None
 
 
 def read_table(path: Path) -> Table:
     """A CSV file with a header; comma, semicolon or tab between fields. Raises DataError."""
-    lines = read_text(path).lstrip("\ufeff").splitlines()
+    lines = [line.rstrip(" ") for line in read_text(path).lstrip("\ufeff").split("\n") if line.strip()]
     if not lines:
         message = f"{path} is empty."
         raise DataError(message)
     between = max(",;\t", key=lines[0].count)
-    header, *rows = (row for row in csv.reader(lines, delimiter=between) if row)
+    try:
+        header, *rows = csv.reader(lines, delimiter=between)
+    except csv.Error as error:
+        message = f"{path} is not a CSV file: {error}."
+        raise DataError(message) from None
+    names = [name.strip() for name in header]
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        message = f"{path} has more than one column {twice[0]!r}; give each a name of its own."
+        raise DataError(message)
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             message = f"{path}, line {number}: {len(row)} fields under {len(header)} columns."
             raise DataError(message)
-    return Table(path, {name.strip(): [row[at] for row in rows] for at, name in enumerate(header)})
+    return Table(path, {name: [row[at] for row in rows] for at, name in enumerate(names)})
 
 
 def named(path: Path) -> str:
@@ -89,8 +110,12 @@ def named(path: Path) -> str:
 
 
 def find(folder: Path, ending: str) -> list[Path]:
-    """The files below `folder` whose names, but for `.gz`, end so; sorted. Raises DataError when it is no folder."""
+    """The files below `folder` whose names, but for `.gz`, end so; sorted. Raises DataError when it is no folder.
+
+    Hidden ones are left out; of a file that is there plain and compressed, the plain one is taken.
+    """
     if not folder.is_dir():
         message = f"{folder}: there is no such folder."
         raise DataError(message)
-    return sorted(path for path in folder.rglob("*") if path.is_file() and named(path).endswith(ending))
+    there = sorted(path for path in folder.rglob("*") if path.is_file() and named(path).endswith(ending) and path.name[0] != ".")
+    return list({path.with_name(named(path)): path for path in reversed(there)}.values())[::-1]

@@ -19,6 +19,7 @@ from vigia.analytics.evaluate.nab_scoring import PROFILES, Scored, at_threshold,
 
 DETECTOR = "vigia"
 WINDOWS = "combined_windows.json"
+_SCORE = "anomaly_score"  # the column that tells a result file from data
 _HALF = 10.0  # the score that the result files, which want 0 to 1, give as 0.5
 _SEED = 1
 
@@ -59,33 +60,40 @@ def read(folder: Path) -> list[Series]:
     if not labels:
         message = f"{folder} holds no {WINDOWS}; it is in the benchmark's labels/ folder."
         raise DataError(message)
-    try:
-        windows: Mapping[str, list[list[str]]] = json.loads(files.read_text(labels[0]))
-    except ValueError as error:
-        message = f"{labels[0]} is not JSON: {error}."
-        raise DataError(message) from None
-    found = [_series(path, windows) for path in files.find(folder, ".csv")]
+    windows = _windows(labels[0])
+    tables = [table for table in map(files.read_table, files.find(folder, ".csv")) if _SCORE not in table.columns]
+    found = [_series(table, windows) for table in tables]
     if not found:
         message = f"{folder} holds no <category>/<file>.csv."
+        raise DataError(message)
+    if all(series.windows is None for series in found):
+        message = f"{labels[0]} names none of the files in {folder}, such as {found[0].name}; nothing can be scored."
         raise DataError(message)
     return found
 
 
-def _series(path: Path, windows: Mapping[str, list[list[str]]]) -> Series:
-    table = files.read_table(path)
+def _windows(path: Path) -> Mapping[str, list[tuple[str, str]]]:
+    try:
+        told = json.loads(files.read_text(path))
+        return {name: [(str(first), str(last)) for first, last in spans] for name, spans in told.items()}
+    except (ValueError, TypeError, AttributeError):
+        message = f"{path} does not say the first and last moments of each file's windows, as the benchmark's does."
+        raise DataError(message) from None
+
+
+def _series(table: files.Table, windows: Mapping[str, list[tuple[str, str]]]) -> Series:
+    path = table.path
     ts, name = table.moments("timestamp"), f"{path.parent.name}/{files.named(path)}"
     told = windows.get(name)
-    spans = None if told is None else [_rows(path, ts, *span) for span in sorted(told)]
+    spans = None if told is None else [rows for first, last in sorted(told) if (rows := _rows(path, ts, first, last)) is not None]
     return Series(name, table.column("timestamp"), ts, table.numbers("value"), spans)
 
 
-def _rows(path: Path, ts: NDArray[np.int64], first: str, last: str) -> tuple[int, int]:
+def _rows(path: Path, ts: NDArray[np.int64], first: str, last: str) -> tuple[int, int] | None:
+    """First and last rows of a window; None where the file ends before it, or has a hole there."""
     wanted = files.Table(path, {"window": [first, last]}).moments("window")
     inside = np.flatnonzero((ts >= wanted[0]) & (ts <= wanted[1]))
-    if not len(inside):
-        message = f"{path} has no row in its window from {first} to {last}."
-        raise DataError(message)
-    return int(inside[0]), int(inside[-1])
+    return (int(inside[0]), int(inside[-1])) if len(inside) else None
 
 
 def score(series: Series) -> NDArray[np.float64]:
@@ -131,7 +139,7 @@ def write_results(folder: Path, scored: list[tuple[Series, NDArray[np.float64]]]
         )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("timestamp,value,anomaly_score,label\n" + "".join(lines), "utf-8")
+            path.write_text(f"timestamp,value,{_SCORE},label\n" + "".join(lines), "utf-8")
         except OSError as error:
             message = f"{path}: {error.strerror or error}; choose another folder with --out."
             raise DataError(message) from None

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vigia.analytics.detectors.subspace import LEAST_ROWS, Subspace, Watched
+from vigia.analytics.detectors.subspace import LEAST_ROWS, MOST, Subspace
 from vigia.analytics.detectors.surprise import THRESHOLD, Surprise
 from vigia.analytics.evaluate import files
 from vigia.analytics.evaluate.errors import DataError
@@ -49,6 +49,8 @@ class OwnResult:
     channels: list[str]
     left_out: list[str]
     modes: list[str]
+    modes_too_short: list[str]
+    """whose channels are not judged together"""
     healthy_rows: int
     findings: list[OwnFinding]
 
@@ -89,22 +91,23 @@ def read(path: Path, time: str, mode: str | None = None, ignored: Sequence[str] 
 
 
 def detect(file: OwnFile, healthy_share: float = HEALTHY_SHARE) -> OwnResult:
-    """The findings. The first `healthy_share` of the rows (of each mode) is taken as healthy. Raises DataError when it is too short."""
-    found = [finding for at, name in enumerate(file.names) for finding in _alone(file, at, name)]
+    """The findings. The first `healthy_share` of the rows (of each mode) is taken as healthy.
+
+    The channels of a mode with fewer than LEAST_ROWS are not judged together, nor is a channel without a value in the healthy rows.
+    """
     groups = [(None, np.arange(len(file.ts)))] if file.mode is None else _by_mode(file.mode)
-    healthy = 0
-    if len(file.names) > 1:
-        for mode, rows in groups:
-            learned = max(int(healthy_share * len(rows)), LEAST_ROWS)
-            if len(rows) < learned:
-                message = f"{len(rows)} rows{f' in mode {mode}' if mode else ''}: too few to learn from; at least {LEAST_ROWS} are needed."
-                raise DataError(message)
+    found, short, healthy = [], [], 0
+    for mode, rows in groups:
+        found += [finding for at in range(len(file.names)) for finding in _alone(file, mode, rows, at)]
+        learned = max(int(healthy_share * len(rows)), LEAST_ROWS)
+        if len(rows) < learned:
+            short.append(str(mode))
+        else:
             healthy += learned
-            watched = Subspace.fit(file.rows[rows[:learned]]).watch(file.rows[rows])
-            found += _together(file, mode, rows, watched)
+            found += _together(file, mode, rows, learned)
     found.sort(key=lambda finding: finding.first)
     modes = sorted({mode for mode, _ in groups if mode is not None})
-    return OwnResult(len(file.ts), list(file.names), list(file.left_out), modes, healthy, found)
+    return OwnResult(len(file.ts), list(file.names), list(file.left_out), modes, short, healthy, found)
 
 
 def _by_mode(modes: list[str]) -> list[tuple[str | None, NDArray[np.int64]]]:
@@ -112,20 +115,26 @@ def _by_mode(modes: list[str]) -> list[tuple[str | None, NDArray[np.int64]]]:
     return [(str(mode), np.flatnonzero(names == mode)) for mode in np.unique(names)]
 
 
-def _alone(file: OwnFile, at: int, name: str) -> list[OwnFinding]:
-    scores = Surprise().score(file.ts, file.rows[:, at])
+def _alone(file: OwnFile, mode: str | None, rows: NDArray[np.int64], at: int) -> list[OwnFinding]:
+    ts, name = file.ts[rows], file.names[at]
+    scores = Surprise().score(ts, file.rows[rows, at])
     return [
-        OwnFinding(_said(file.ts[first]), _said(file.ts[last]), ALONE, None, round(float(scores[first : last + 1].max()), 2), {name: 1.0})
+        OwnFinding(_said(ts[first]), _said(ts[last]), ALONE, mode, round(float(scores[first : last + 1].max()), 2), {name: 1.0})
         for first, last in _runs(scores >= THRESHOLD)
     ]
 
 
-def _together(file: OwnFile, mode: str | None, rows: NDArray[np.int64], watched: Watched) -> list[OwnFinding]:
+def _together(file: OwnFile, mode: str | None, rows: NDArray[np.int64], learned: int) -> list[OwnFinding]:
+    known = np.flatnonzero((np.abs(file.rows[rows[:learned]]) < MOST).any(axis=0))
+    if len(known) < 2:  # noqa: PLR2004 - one is looked at alone
+        return []
+    values = file.rows[np.ix_(rows, known)]
+    watched = Subspace.fit(values[:learned]).watch(values)
     found = []
     for first, last in _runs(watched.ratio > 1.0):
         peak = first + int(np.argmax(watched.ratio[first : last + 1]))
         shares = watched.contribution[peak] / watched.ratio[peak]
-        why = {file.names[i]: round(float(shares[i]), 3) for i in np.argsort(-shares)[:NAMED]}
+        why = {file.names[known[i]]: round(float(shares[i]), 3) for i in np.argsort(-shares)[:NAMED]}
         begin, end = _said(file.ts[rows[first]]), _said(file.ts[rows[last]])
         found.append(OwnFinding(begin, end, TOGETHER, mode, round(float(watched.ratio[peak]), 2), why))
     return found

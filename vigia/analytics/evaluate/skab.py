@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vigia.analytics.detectors.subspace import Subspace, Watched
+from vigia.analytics.detectors.subspace import MOST, Subspace, Watched
 from vigia.analytics.evaluate import files
 from vigia.analytics.evaluate.errors import DataError
 
@@ -71,8 +71,13 @@ def _experiment(path: Path) -> Experiment:
 
 
 def watch(experiment: Experiment) -> Watched:
-    """The statistics of all rows, by what the first ones teach."""
-    return Subspace.fit(experiment.rows[:LEARNED_ROWS]).watch(experiment.rows)
+    """The statistics of all rows, by what the first ones teach; a channel without a value there is left out."""
+    known = (np.abs(experiment.rows[:LEARNED_ROWS]) < MOST).any(axis=0)
+    if not known.any():
+        message = f"{experiment.name} has no value in its first {LEARNED_ROWS} rows, which are learned from."
+        raise DataError(message)
+    rows = experiment.rows[:, known]
+    return Subspace.fit(rows[:LEARNED_ROWS]).watch(rows)
 
 
 def measure(folder: Path) -> tuple[SkabResult, list[tuple[Experiment, Watched]]]:
@@ -86,7 +91,7 @@ def measure(folder: Path) -> tuple[SkabResult, list[tuple[Experiment, Watched]]]
         if experiment.anomaly is not None
     ]
     if not told:
-        message = f"{folder} holds no file with a column {ANOMALY!r}."
+        message = f"{folder} holds no file with a column {ANOMALY!r}; get valve1, valve2 or other of the benchmark's data."
         raise DataError(message)
     alarms, truth = (np.concatenate(parts) for parts in zip(*told, strict=True))
     delays = [delay for one, true in told for delay in _delays(one, true)]
@@ -96,8 +101,8 @@ def measure(folder: Path) -> tuple[SkabResult, list[tuple[Experiment, Watched]]]
         files=len(told),
         rows=len(truth),
         f1=f1(alarms, truth),
-        far=float(alarms[~truth].mean()),
-        mar=float((~alarms[truth]).mean()),
+        far=_share(alarms[~truth]),
+        mar=_share(~alarms[truth]),
         anomalies=len(delays),
         found=len(late),
         delay_rows=float(np.mean(late)) if late else float("nan"),
@@ -106,6 +111,10 @@ def measure(folder: Path) -> tuple[SkabResult, list[tuple[Experiment, Watched]]]
         random_f1=f1(by_chance, truth),
     )
     return result, watched
+
+
+def _share(alarm: NDArray[np.bool_]) -> float:
+    return float(alarm.mean()) if len(alarm) else float("nan")
 
 
 def f1(alarm: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:

@@ -1,7 +1,7 @@
 """The Tennessee Eastman process: what is healthy is learned from `d00`, the limit too; `d01_te` and on have a fault from row 161 on.
 
 The false-alarm rate is measured on `d00_te`, which neither set the limit nor was learned from, and again on the healthy first rows of
-the fault files. The training files of the faults are not used.
+the fault files; without a `d00_te` only there. Each fault that is there counts the same. The training files of the faults are not used.
 """
 
 import re
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vigia.analytics.detectors.subspace import Subspace, Watched
+from vigia.analytics.detectors.subspace import BaselineError, Subspace, Watched
 from vigia.analytics.evaluate import files
 from vigia.analytics.evaluate.errors import DataError
 
@@ -38,24 +38,25 @@ class TepResult:
 
 def measure(folder: Path) -> tuple[TepResult, dict[str, Watched]]:
     """The figures, and the statistics of each test file. Raises DataError."""
-    learned = Subspace.fit(_read(_only(folder, "d00.dat")))
-    healthy = learned.watch(_read(_only(folder, "d00_te.dat")))
+    learned = _learn(_only(folder, "d00.dat"))
     tests = {match[1]: path for path in files.find(folder, "_te.dat") if (match := _TEST.fullmatch(files.named(path))) and match[1] != "00"}
     if not tests:
         message = f"{folder} holds no fault, such as d01_te.dat."
         raise DataError(message)
-    watched = {fault: learned.watch(_read(path)) for fault, path in sorted(tests.items())}
+    watched = {fault: learned.watch(_faulty(path)) for fault, path in sorted(tests.items())}
+    healthy = learned.watch(_read(_only(folder, "d00_te.dat"))) if files.find(folder, "d00_te.dat") else None
     alarms = {fault: statistics.ratio > 1.0 for fault, statistics in watched.items()}
     rates = {fault: float(alarm[FAULT_FROM:].mean()) for fault, alarm in alarms.items()}
+    before = float(np.mean([alarm[:FAULT_FROM].mean() for alarm in alarms.values()]))
     result = TepResult(
         faults=len(rates),
         detection_rate=float(np.mean(list(rates.values()))),
-        far=float((healthy.ratio > 1.0).mean()),
-        far_before_faults=float(np.mean([alarm[:FAULT_FROM].mean() for alarm in alarms.values()])),
+        far=before if healthy is None else float((healthy.ratio > 1.0).mean()),
+        far_before_faults=before,
         detection_rate_by_fault=rates,
         delay_min_by_fault={fault: _delay(alarm[FAULT_FROM:]) for fault, alarm in alarms.items()},
     )
-    return result, {"00": healthy, **watched}
+    return result, watched if healthy is None else {"00": healthy, **watched}
 
 
 def _only(folder: Path, name: str) -> Path:
@@ -68,8 +69,12 @@ def _only(folder: Path, name: str) -> Path:
 
 def _read(path: Path) -> NDArray[np.float64]:
     """float64[rows, 52]; a file may be written the other way round, as d00 is."""
+    lines = [line for line in files.read_text(path).splitlines() if line.strip()]
+    if not lines:
+        message = f"{path} is empty."
+        raise DataError(message)
     try:
-        table = np.loadtxt(files.read_text(path).splitlines(), ndmin=2)
+        table = np.loadtxt(lines, ndmin=2)
     except ValueError as error:
         message = f"{path} is not a table of numbers: {error}."
         raise DataError(message) from None
@@ -77,6 +82,22 @@ def _read(path: Path) -> NDArray[np.float64]:
         table = table.T
     if table.shape[1] != CHANNELS:
         message = f"{path} has {table.shape[1]} columns; the process has {CHANNELS} variables."
+        raise DataError(message)
+    return table
+
+
+def _learn(path: Path) -> Subspace:
+    try:
+        return Subspace.fit(_read(path))
+    except BaselineError as error:
+        message = f"{path}: {error}."
+        raise DataError(message) from None
+
+
+def _faulty(path: Path) -> NDArray[np.float64]:
+    table = _read(path)
+    if len(table) <= FAULT_FROM:
+        message = f"{path} has {len(table)} rows; the fault begins after {FAULT_FROM}, so there is none in it."
         raise DataError(message)
     return table
 

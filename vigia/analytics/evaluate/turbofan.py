@@ -109,6 +109,10 @@ class _Data:
 def evaluate(folder: Path, subset: str, horizon: float = 30.0, where: Compute = IN_PROCESS) -> tuple[CmapssResult, Predicted]:
     """Train on `train_<subset>` and report on `test_<subset>` in `folder`. Raises CmapssError."""
     data = _read(folder, subset)
+    longest = max(history.remaining[0] for history in data.learned)
+    if horizon >= longest:
+        message = f"No engine of train_{subset} lives longer than {longest:g} cycles; give a shorter --horizon than {horizon:g}."
+        raise cmapss.CmapssError(message)
     found = {
         "without_age": _figures(data, horizon, where, with_age=False),
         "with_age": _figures(data, horizon, where, with_age=True),
@@ -140,6 +144,12 @@ def _read(folder: Path, subset: str) -> _Data:
     truth = cmapss.read_remaining(cmapss.find(folder, f"RUL_{subset}.txt"))
     if len(truth) != len(tests):
         message = f"RUL_{subset} has {len(truth)} lines for the {len(tests)} units of test_{subset}; the files do not belong together."
+        raise cmapss.CmapssError(message)
+    if not (np.isfinite(truth) & (truth >= 0)).all():
+        message = f"RUL_{subset} holds a line that is not 0 or more cycles."
+        raise cmapss.CmapssError(message)
+    if not any(np.ptp(history.sensors[np.isfinite(history.sensors).all(axis=1)], axis=0).any() for history in learned):
+        message = f"train_{subset} holds no sensor that ever changes; there is nothing to learn from."
         raise cmapss.CmapssError(message)
     return _Data(learned, tests, truth)
 

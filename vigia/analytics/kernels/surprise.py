@@ -32,6 +32,7 @@ STATE_WIDTH: Final = WEEK + WEEK_BINS
 MOST: Final = 300.0  # no float is less likely than 1e-300
 _KNOWN: Final = 10.0  # readings after which a mean is one
 _SETTLED: Final = 30.0  # and after which an outlier can be told
+_WILDEST: Final = 1000.0  # times the usual magnitude: a reading further out counts as this far out
 _DAY_S, _WEEK_S = 86_400, 604_800
 _BIN_S: Final = _DAY_S // DAY_BINS
 _US: Final = 1_000_000
@@ -147,18 +148,20 @@ def _learn(s: NDArray[np.float64], x: float, day: int, week: int, settings: Sett
 def surprise(s: NDArray[np.float64], ts: NDArray[np.int64], value: NDArray[np.float64], settings: Settings) -> NDArray[np.float64]:
     """Advance `s` (float64[STATE_WIDTH], from `new_state`) by the readings of one series; float64[n], the score of each.
 
-    ts : microseconds since 1970 UTC; a reading that is not newer than the newest is skipped, as is NaN: their score is 0
+    ts : microseconds since 1970 UTC; a reading that is not newer than the newest is skipped, as are NaN and infinity: their score is 0
     A score is about -log10 of the probability of what was seen, and 0 where the same event was told within the last HOLD readings.
     """
     scores = np.zeros(len(value))
     for i in range(len(value)):
         x = value[i]
-        if np.isnan(x) or ts[i] <= s[LAST_TS]:
+        if not np.isfinite(x) or ts[i] <= s[LAST_TS]:
             continue
         second = ts[i] // _US
         day, week = (second % _DAY_S) // _BIN_S, (second % _WEEK_S) // _BIN_S
         if s[COUNT] == 0.0:
             s[MEAN] = x
+        if s[COUNT] > _SETTLED and s[MAGNITUDE] > 0.0:
+            x = min(max(x, -_WILDEST * s[MAGNITUDE]), _WILDEST * s[MAGNITUDE])
         s[COUNT] += 1.0
         s[LAST_TS] = ts[i]
         s[MAGNITUDE] += max(0.001, 1.0 / s[COUNT]) * (abs(x) - s[MAGNITUDE])
