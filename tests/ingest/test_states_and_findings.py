@@ -1,9 +1,14 @@
 """State changes and findings become jobs in the transaction of their readings."""
 
 import numpy as np
+import pytest
 from ingest_harness import Edge, Line, line, query
 
 from vigia.analytics import detectors
+from vigia.ingest import scoring
+from vigia.store import baselines
+from vigia.store.database import Database
+from vigia.workflows.learn_baselines import Learner
 
 HOURS = 130
 
@@ -126,3 +131,54 @@ async def test_nothing_is_learned_while_a_case_is_open_and_afterwards_anew(seede
     assert 520.0 < renewed["mean"] < 522.0
     assert renewed["learned"] == 50
     assert query(seeded, "select * from finding") == []
+
+
+def moving_together(hour: int, *, broken: bool = False) -> dict[str, float]:
+    """Two sensors that follow one load; when `broken` the second goes its own way, within what is usual of it."""
+    rng = np.random.default_rng(hour)
+    load = np.sin(hour / 9) + np.sin(hour / 5.3)
+    own = -load if broken else load
+    return {"T50": 500.0 + 4 * load + 0.4 * rng.normal(), "Ps30": 47.0 + 0.5 * own + 0.05 * rng.normal()}
+
+
+async def test_sensors_that_part_are_a_finding_once_a_usual_day_is_learned(
+    wire: Line, edge: Edge, seeded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "BASELINES_EVERY_S", 0.0)
+    together = (
+        "select p.name, extract(epoch from f.at - '2026-01-01')::int / 3600, f.why"
+        " from finding f join point p using (point_id) where detector = 'together'"
+    )
+    await wire.hear(*edge.born())
+    query(seeded, "update installation set installed_at = '2026-01-01 00:00+00' returning 1")
+    await wire.hear(*(edge.data("R1", hour, **moving_together(hour)) for hour in range(1, 300)))
+    async with Database(seeded, "vigia_service") as database:
+        learner = Learner(database)
+        assert await learner.run() == 0
+        await wire.hear(*(edge.data("R1", hour, **moving_together(hour)) for hour in range(300, 600)))
+        assert await learner.run() == 1
+        assert await learner.run() == 0
+        for begin in range(600, 700, 10):
+            await wire.hear(*(edge.data("R1", hour, **moving_together(hour)) for hour in range(begin, begin + 10)))
+        assert query(seeded, together) == []
+        for begin in range(700, 800, 10):
+            await wire.hear(*(edge.data("R1", hour, **moving_together(hour, broken=True)) for hour in range(begin, begin + 10)))
+        found = query(seeded, together)
+        assert len(found) == 1
+        name, hour, why = found[0]
+        assert name in {"T50", "Ps30"}
+        assert 700 < int(str(hour)) < 740
+        assert why["spe"] + why["t2"] > 1.0  # type: ignore[index]
+        query(
+            seeded,
+            "insert into failure_case (customer_id, role_id, asset_id, failure_mode, opened_at)"
+            " select 1, role_id, asset_id, 'wear', '2026-02-03 08:00+00' from installation order by installation_id limit 1 returning 1",
+        )
+        async with database.transaction() as tx:
+            assert list(await baselines.valid(tx)) == [1]
+        query(seeded, "update failure_case set closed_at = '2026-02-03 09:00+00' returning 1")
+        async with database.transaction() as tx:
+            assert await baselines.valid(tx) == {}, "what was healthy before the repair is over"
+        await wire.hear(*(edge.data("R1", hour, **moving_together(hour, broken=True)) for hour in range(800, 900)))
+        assert len(query(seeded, together)) == 1
+        assert await learner.run() == 0, "the machine's new usual day is not over"

@@ -33,7 +33,7 @@ SILENT_AFTER = timedelta(hours=6)
 """Without a reading for this long nobody can say how the machine is."""
 
 PREDICTED_CONDITION = "failure_predicted:"
-DRIFT_CONDITIONS = ("drift:", "rate:")
+DRIFT_CONDITIONS = ("drift:", "rate:", "together:")
 SENSOR_CONDITION = "sensor:"
 FAILED_CONDITION = "failed"
 

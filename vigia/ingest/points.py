@@ -50,6 +50,11 @@ class Points:
         """One more than the greatest id there is a row for."""
         return len(self._measured)
 
+    def name(self, point_id: int) -> str:
+        """As its machine calls it; its number when it was never met."""
+        info = self._infos.get(point_id)
+        return str(point_id) if info is None else info.name
+
     def learn(self, infos: Iterable[PointInfo]) -> None:
         """Take these points, or what is new of them."""
         changed: set[int] = set()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 import structlog
 
 from vigia.analytics import detectors
+from vigia.analytics.detectors import together
 from vigia.analytics.kernels import newest, order, rollup
 from vigia.concurrency import ended
 from vigia.ingest import blocks, ordinary
@@ -55,7 +56,7 @@ async def run(config: IngestConfig) -> None:
 
 def _warm_up() -> None:
     """Compile the kernels before anyone waits for them."""
-    for room in (detectors, columns, newest, order, rollup, blocks, ordinary):
+    for room in (detectors, together, columns, newest, order, rollup, blocks, ordinary):
         room.warm_up()
 
 

@@ -1,5 +1,9 @@
-"""The streaming detectors' memory of all points: advanced with the readings, saved in their transaction, undone if it fails."""
+"""The streaming detectors' memory of all points: advanced with the readings, saved in their transaction, undone if it fails.
 
+What is remembered of a machine's channels together is not saved: after a start it is at rest, and moves again with the next readings.
+"""
+
+import time
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -9,12 +13,15 @@ from numpy.typing import NDArray
 
 from vigia.analytics import detectors
 from vigia.analytics.detectors.sign import Sign
+from vigia.analytics.detectors.together import Baseline, Watch
 from vigia.analytics.kernels.newest import last_of_each
 from vigia.ingest.points import Points
-from vigia.store import failure_cases, findings, telemetry
+from vigia.store import baselines, failure_cases, findings, telemetry
 from vigia.store.database import Transaction
 from vigia.store.findings import NewFinding
 from vigia.store.telemetry import Readings
+
+BASELINES_EVERY_S = 5.0
 
 
 class Senders(NamedTuple):
@@ -38,10 +45,14 @@ class Scoring:
         self._versions: dict[int, datetime] = {}
         self._new_versions: dict[int, datetime] = {}
         self._in_case: set[int] = set()
+        self._together = Watch()
+        self._learned: dict[int, datetime] = {}
+        self._looked = -BASELINES_EVERY_S
         self._undo: list[tuple[NDArray[np.int64], NDArray[np.void]]] = []
 
     def committed(self) -> None:
         """What was scored is durable."""
+        self._together.done()
         self._versions |= self._new_versions
         self._forget()
 
@@ -49,6 +60,7 @@ class Scoring:
         """The transaction was rolled back, and the memory with it."""
         for rows, state in reversed(self._undo):
             self._state[rows] = state
+        self._together.undo()
         self._forget()
 
     def _forget(self) -> None:
@@ -71,7 +83,8 @@ class Scoring:
         await self._take_cases(tx)
         for one, some in zip(edges, np.split(points[order], begin[1:]), strict=True):
             self._remember(one, some)
-        signs = self._advance(measured)
+        await self._take_baselines(tx)
+        signs = self._advance(measured) + self._advance_together(readings)
         self._new_versions = await self._save(tx, edges)
         return signs
 
@@ -113,6 +126,27 @@ class Scoring:
         if asset_ids:
             for asset_id, at in (await failure_cases.last_closed(tx, asset_ids)).items():
                 self._points.renew(asset_id, telemetry.to_us(at))
+
+    async def _take_baselines(self, tx: Transaction) -> None:
+        now = time.monotonic()
+        if now < self._looked + BASELINES_EVERY_S:
+            return
+        self._looked = now
+        valid = await baselines.valid(tx)
+        fresh = [asset for asset, at in valid.items() if self._learned.get(asset) != at]
+        left = [asset for asset in self._learned if asset not in valid]
+        if not fresh and not left:
+            return
+        loaded = await baselines.load(tx, fresh)
+        self._together.change({one.asset_id: (Baseline.from_bytes(one.body), tuple(one.point_ids)) for one in loaded}, left)
+        self._learned = {asset: valid[asset] for asset in valid.keys() & (self._learned.keys() | {one.asset_id for one in loaded})}
+
+    def _advance_together(self, readings: Readings) -> list[NewFinding]:
+        if not len(self._together):
+            return []
+        value = np.where(readings.good, readings.value, np.nan)
+        signs = self._together.score(readings.point_id, readings.ts, value, self._points.name)
+        return [self._finding(sign, sign.reading, ts) for _, ts, sign in signs]
 
     def _remember(self, edge: int, points: NDArray[np.int32]) -> None:
         known = self._rows_of.get(edge)

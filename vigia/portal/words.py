@@ -195,17 +195,22 @@ def life(language: Language, value: float, life_unit: str) -> str:
     return f"{language.number(amount)} {unit(life_unit)}"
 
 
+SENSOR_CONDITIONS: Mapping[str, str] = {
+    "drift": N_("%(sensor)s has left its normal range"),
+    "rate": N_("%(sensor)s changes faster than usual"),
+    "sensor": N_("The sensor of %(sensor)s is at fault"),
+    "together": N_("%(sensor)s no longer moves with the other sensors"),
+}
+
+
 def condition(language: Language, code: str) -> str:
     """An alarm's condition as a sentence."""
     kind, _, subject = code.partition(":")
     if kind == "failure_predicted":
         return language.text("Failure predicted: %(mode)s", mode=word(language, FAILURE_MODES, subject).lower())
-    if kind == "drift":
-        return language.text("%(sensor)s has left its normal range", sensor=f"{subject} ({word(language, SENSORS, subject).lower()})")
-    if kind == "rate":
-        return language.text("%(sensor)s changes faster than usual", sensor=f"{subject} ({word(language, SENSORS, subject).lower()})")
-    if kind == "sensor":
-        return language.text("The sensor of %(sensor)s is at fault", sensor=f"{subject} ({word(language, SENSORS, subject).lower()})")
+    if kind in SENSOR_CONDITIONS:
+        sensor = f"{subject} ({word(language, SENSORS, subject).lower()})"
+        return language.text(SENSOR_CONDITIONS[kind], sensor=sensor)
     if kind == "failed":
         return language.text("The engine has failed")
     return code.replace("_", " ")

@@ -23,6 +23,9 @@ RATE = "rate:"
 SENSOR = "sensor:"
 """Prefix of the condition of a sensor that is itself at fault; the point's name follows. It says nothing of the machine."""
 
+TOGETHER = "together:"
+"""Prefix of the condition of a machine whose sensors no longer move together; the name of the point that tells most follows."""
+
 FAILED = "failed"
 """The condition of a machine that has failed."""
 

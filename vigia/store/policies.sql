@@ -24,7 +24,7 @@ begin
         execute format('alter table %I force row level security', name);
         execute format('create policy service on %I to vigia_service using (true) with check (true)', name);
         execute format('create policy reporter on %I for select to vigia_reporter using (true)', name);
-        continue when name in ('account', 'login_session', 'dead_letter', 'detector_snapshot', 'edge_configuration', 'edge_token');
+        continue when name in ('account', 'login_session', 'baseline', 'dead_letter', 'detector_snapshot', 'edge_configuration', 'edge_token');
         execute format('grant select on %I to vigia_reporter', name);
     end loop;
     -- Tables that say whose a row is. Callers see theirs; staff alone writes, below are the exceptions.
@@ -36,7 +36,7 @@ begin
     -- What staff writes through the app or a migration.
     foreach name in array array['customer', 'site', 'area', 'line', 'edge_node', 'role', 'asset', 'asset_model', 'point', 'installation', 'failure_case',
                                 'alarm', 'alarm_event', 'work_order', 'work_order_event', 'work_order_step', 'visit', 'state_interval',
-                                'contract', 'audit_event', 'account', 'login_session', 'birth', 'dead_letter', 'detector_snapshot', 'edge_certificate',
+                                'contract', 'audit_event', 'account', 'login_session', 'baseline', 'birth', 'dead_letter', 'detector_snapshot', 'edge_certificate',
                                 'edge_configuration', 'edge_epoch', 'edge_token', 'finding', 'ledger', 'model_drift', 'model_training', 'model_version', 'prediction', 'rollout',
                                 'shadow_prediction', 'tombstone', 'command', 'command_approval'] loop
         execute format('create policy staff on %I to vigia_app, vigia_owner using (caller_is_staff()) with check (caller_is_staff())', name);

@@ -327,6 +327,17 @@ create table detector_snapshot (
 ) with (fillfactor = 45, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 1);
 alter table detector_snapshot alter column state set storage external;  -- nothing to gain by compressing it at every commit
 
+-- What is healthy of a machine's channels together, learned from its own readings of a usual day.
+create table baseline (
+    asset_id   int primary key references asset,
+    since      timestamptz not null,                  -- readings after that taught it: after the installation, or the end of the last case
+    until      timestamptz not null,                  -- up to and with this
+    point_ids  int[] not null,                        -- its channels, and behind them its settings
+    body       bytea not null,                        -- analytics.detectors.together.Baseline, as it keeps itself
+    learned_at timestamptz not null default clock_timestamp()
+);
+alter table baseline alter column body set storage external;  -- compressed already
+
 -- ── what is known ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 create table finding (

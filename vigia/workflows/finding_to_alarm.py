@@ -19,7 +19,7 @@ from vigia.store.locks import lock_role
 from vigia.workflows.jobs import defer
 from vigia.workflows.step_alarm import show_most_important, step
 
-_PREFIX: Mapping[str, str] = {"drift": alarms.DRIFT, "rate": alarms.RATE, "sensor": alarms.SENSOR}
+_PREFIX: Mapping[str, str] = {"drift": alarms.DRIFT, "rate": alarms.RATE, "sensor": alarms.SENSOR, "together": alarms.TOGETHER}
 
 
 async def handle_finding(tx: Transaction, finding_id: int) -> int | None:

@@ -29,6 +29,7 @@ from vigia.store.database import Clock, Database, DatabaseUnavailableError, Tran
 from vigia.store.upkeep import Retention
 from vigia.workflows import case_to_work_order, dispatch_day, finding_to_alarm, keep_telemetry, record_state, shelve_alarm, watch_models
 from vigia.workflows.jobs import QUEUE, TaskName
+from vigia.workflows.learn_baselines import Learner
 
 log = structlog.get_logger()
 
@@ -119,7 +120,13 @@ async def _serve(config: WorkerConfig, database: Database) -> None:
     for name, function in _tasks(config, database).items():
         app.task(name=name, queue=QUEUE, retry=_TryAgain())(function)
     async with stored_jobs.pool(config.dsn, config.concurrency + 3) as pool, app.open_async(pool):
-        tasks = (_rescue(app, running), _keep_house(database), _watch_models(database), _keep_telemetry(database, config.retention))
+        tasks = (
+            _rescue(app, running),
+            _keep_house(database),
+            _watch_models(database),
+            _keep_telemetry(database, config.retention),
+            _learn_baselines(database),
+        )
         beside = [asyncio.create_task(task) for task in tasks]
         log.info("worker ready")
         try:
@@ -254,6 +261,15 @@ async def _keep_telemetry(database: Database, retention: Retention) -> None:
                 raise
             log.warning("telemetry not kept, trying again", error=f"{type(error).__name__}: {error}")
         await asyncio.sleep(HOUSEKEEPING_S)
+
+
+async def _learn_baselines(database: Database) -> None:
+    """Beside the jobs too: a machine's usual day is many readings."""
+    learner = Learner(database)
+    while True:
+        await asyncio.sleep(HOUSEKEEPING_S)
+        with contextlib.suppress(DatabaseUnavailableError):
+            await learner.run()
 
 
 async def _on_time(tx: Transaction) -> None:
