@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from vigia.analytics import detectors
 from vigia.analytics.detectors import DEFAULTS, Readings, about_of
+from vigia.analytics.detectors.together import Baseline, Watch
 from vigia.analytics.kernels import level, subspace
 from vigia.analytics.kernels.subspace import Models
+from vigia.analytics.kernels.together import STEPS, Healthy
 from vigia.bench import detect_peers
 from vigia.bench.machine import machine, versions
 
@@ -74,6 +76,18 @@ def models_of(fleet: Fleet) -> Models:
     return Models(mean, 1.0 / deviation, np.ascontiguousarray(axes.transpose(0, 2, 1)), weight, strong.astype(np.int64))
 
 
+def watched_together(models: Models) -> Watch:
+    """All machines, each with its own baseline."""
+    nothing, watch = np.zeros((1, 0)), Watch()
+    baselines = {}
+    for m in range(ASSETS):
+        weight, inverse = models.weight[m] / (10.0 * CHANNELS), models.inverse[m : m + 1]
+        healthy = Healthy(nothing, nothing[0], models.mean[m : m + 1], inverse, models.axes[m], weight, STEPS, 0.5)
+        baselines[m] = Baseline(healthy, int(models.strong[m]), np.zeros(1)), tuple(range(m * CHANNELS, (m + 1) * CHANNELS))
+    watch.change(baselines)
+    return watch
+
+
 def mixed_batch(fleet: Fleet, seed: int) -> Readings:
     """A batch as ingest sorts it: some points speak often and some hardly, at times of their own; values are missing, rows come late."""
     rng = np.random.default_rng(seed)
@@ -90,7 +104,8 @@ def measure(seed: int = 1, rounds: int = ROUNDS, *, peers: bool = True) -> dict[
     """Values and rows a second of CPU time of one core: medians of `rounds` rounds in which the ways take turns.
 
     `ewma_cusum`: the level that follows and both sums, a table of all points at irregular times. `pca`: smoothing, T2 and SPE. `pass`: what
-    ingest does with a batch, all detectors and their findings included. Each peer watches the same values or rows, fewer of them;
+    ingest does with a batch, all detectors of single channels and their findings included; `together`: what it does beside that with the
+    same batch when every machine has a baseline. Each peer watches the same values or rows, fewer of them;
     `times` is how many times as fast Vigía does it.
     """
     detectors.warm_up()
@@ -113,7 +128,19 @@ def measure(seed: int = 1, rounds: int = ROUNDS, *, peers: bool = True) -> dict[
         state = ready.copy()
         return _seconds(partial(detectors.score, state, batch))
 
-    done = {"ewma_cusum_values": (fleet.rows.size, ewma_cusum), "pca_rows": (len(by_machine), pca), "pass_values": (len(batch.row), whole)}
+    watch, point = watched_together(models), batch.row.astype(np.int32)
+
+    def together() -> float:
+        seconds = _seconds(partial(watch.score, point, batch.ts, batch.value, str))
+        watch.undo()
+        return seconds
+
+    done = {
+        "ewma_cusum_values": (fleet.rows.size, ewma_cusum),
+        "pca_rows": (len(by_machine), pca),
+        "pass_values": (len(batch.row), whole),
+        "together_values": (len(batch.row), together),
+    }
     rates = _rates(done, rounds)
     found: dict[str, object] = {"benchmark": "detect", "assets": ASSETS, "channels": CHANNELS}
     found |= {f"{name}_per_s": round(rate) for name, rate in rates.items()}
