@@ -10,6 +10,9 @@ from deployed import needs_broker
 from gate_harness import vigia, wait_for
 from ingest_harness import query, seed
 
+COLD_S = 150.0
+"""Patience with processes that compile their kernels first, on a busy machine."""
+
 NOBODY_ANSWERS = """
 [[node]]
 [node.source]
@@ -48,7 +51,7 @@ def test_a_good_configuration_stays_and_a_bad_one_goes_back_and_stops_the_rest(d
 
     def ends(rollout_id: int, stage: str) -> None:
         sql = f"select stage from rollout where rollout_id = {rollout_id}"  # noqa: S608
-        wait_for(lambda: query(dsn, sql) == [(stage,)], f"stage {stage}; gateway: {gateway.words[-2000:]}")
+        wait_for(lambda: query(dsn, sql) == [(stage,)], f"stage {stage}", COLD_S)
 
     def listed() -> dict[str, object]:
         gateways = json.loads(vigia("fleet", "list", "--json", "--dsn", dsn).stdout)["gateways"]
