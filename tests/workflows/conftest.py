@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
+from vigia.store import telemetry
 from vigia.store.database import Database, Transaction
 from vigia.workflows import record_state
 
@@ -99,6 +101,16 @@ class Plant:
             row = await cursor.fetchone()
             assert row is not None
             return int(row[0])
+
+    async def beat(self, hours: int, odd_from: int) -> None:
+        """T50 of the first machine, hourly: a beat of 40 hours, and from `odd_from` on one of 7."""
+        hour = np.arange(1, hours + 1)
+        value = np.sin(hour * 2 * np.pi / np.where(hour < odd_from, 40, 7)) + np.random.default_rng(1).normal(0, 0.05, hours)
+        point_id = await self.value("select point_id from point where asset_id = 1 and name = 'T50'")
+        ts = telemetry.to_us(T0) + hour * 3_600_000_000
+        async with self.service.transaction() as tx:
+            good = np.full(hours, telemetry.GOOD, np.int16)
+            await telemetry.Writer().add(tx, telemetry.Readings(np.full(hours, point_id, np.int32), ts, value, good))
 
     async def _readings(self, tx: Transaction, asset_id: int, hours: Sequence[int], state: int) -> None:
         async with tx.cursor() as cursor:

@@ -184,3 +184,26 @@ def test_without_a_database_the_first_start_is_one_sentence_and_exit_code_2(vigi
 
 async def _is(plant: Plant, query: str, expected: object) -> bool:
     return bool(await plant.value(query) == expected)
+
+
+@pytest.mark.slow
+async def test_an_alarm_waits_for_no_second_opinion_and_neither_does_the_end(plant: Plant, dsn: str) -> None:
+    await plant.beat(720, 670)
+    finding_id = await plant.find(1, 690)
+    opinion = "select second_opinion ->> 'compared' from finding"
+    async with worker(dsn) as process:
+        async with plant.service.transaction() as tx:
+            await defer(tx, "finding_to_alarm", finding_id=finding_id)
+        await until(
+            lambda: _is(plant, "select count(*) from jobs.procrastinate_jobs where queue_name = 'vigia_later' and status = 'doing'", 1)
+        )
+        began = monotonic()
+        await alarming(plant, 2)
+        await until(lambda: _is(plant, "select count(*) from alarm", 2))
+        assert monotonic() - began < 3
+        assert await plant.value(opinion) is None
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 5) == 0
+    async with worker(dsn):
+        await until(lambda: idle(plant))
+    assert int(await plant.value(opinion)) > 19

@@ -28,6 +28,18 @@ class NewFinding:
 
 
 @dataclass(frozen=True)
+class Channel:
+    """The point a finding is about, whose machine counts as healthy from `healthy_from` until the finding."""
+
+    finding_id: int
+    asset_id: int
+    point_id: int
+    detector: str
+    at: datetime
+    healthy_from: datetime
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """The detectors' memory of one edge: `state` holds as many bytes for each of `point_ids`."""
 
@@ -70,6 +82,16 @@ async def add(tx: Transaction, finding: NewFinding) -> int:
         why=Jsonb(dict(finding.why)),
     )
     return finding_id
+
+
+async def channel(tx: Transaction, finding_id: int) -> Channel | None:
+    """What the finding is about; None if there is none of that id, or its machine stood in no role."""
+    return await queries.first(tx, "finding_channel", Channel, finding_id=finding_id)
+
+
+async def keep_second_opinion(tx: Transaction, finding_id: int, opinion: Mapping[str, float | str]) -> None:
+    """Keep what a closer look said of the finding, in place of what an earlier one did."""
+    await queries.execute(tx, "finding_second_opinion", finding_id=finding_id, opinion=Jsonb(dict(opinion)))
 
 
 async def versions(tx: Transaction, edge_node_ids: Collection[int]) -> dict[int, datetime]:

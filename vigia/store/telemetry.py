@@ -183,6 +183,12 @@ async def around(tx: Transaction, point_id: int, first: datetime, last: datetime
     return await queries.rows(tx, "readings_around", Stored, point_id=point_id, from_ts=first, until_ts=last)
 
 
+async def newest(tx: Transaction, point_id: int, first: datetime, last: datetime, count: int) -> list[Stored]:
+    """The newest `count` good readings of a point from `first` to `last`, by time."""
+    found = await queries.rows(tx, "readings_newest", Stored, point_id=point_id, from_ts=first, until_ts=last, count=count)
+    return found[::-1]
+
+
 def resolution_for(span: timedelta, pixels: int) -> Resolution:
     """The coarsest stored resolution that still gives a chart of `span` at least one value a pixel, if the source is that dense."""
     pixel = span / max(pixels, 1)

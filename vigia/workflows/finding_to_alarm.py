@@ -20,6 +20,7 @@ from vigia.workflows.jobs import defer
 from vigia.workflows.step_alarm import show_most_important, step
 
 _PREFIX: Mapping[str, str] = {"drift": alarms.DRIFT, "rate": alarms.RATE, "sensor": alarms.SENSOR, "together": alarms.TOGETHER}
+_LOOKED_CLOSER = {alarms.DRIFT, alarms.RATE}
 
 
 async def handle_finding(tx: Transaction, finding_id: int) -> int | None:
@@ -36,6 +37,8 @@ async def handle_finding(tx: Transaction, finding_id: int) -> int | None:
     new = NewAlarm(place.customer_id, place.role_id, cause.asset_id, prefix + cause.point, of_case, Priority.LOW, cause.at, cause.reason)
     alarm_id = await _raise(tx, new)
     await show_most_important(tx, cause.asset_id, cause.at)
+    if prefix in _LOOKED_CLOSER:
+        await defer(tx, "second_opinion", finding_id=finding_id)
     return alarm_id
 
 

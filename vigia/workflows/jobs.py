@@ -15,12 +15,15 @@ from vigia.store.database import Transaction
 TaskName = Literal[
     "record_state",  # asset_id, at, state: a state point changed
     "finding_to_alarm",  # finding_id
+    "second_opinion",  # finding_id: after its alarm, on a queue of its own
     "prediction_to_alarm",  # prediction_id
     "case_to_work_order",  # failure_case_id, at
     "dispatch_day",  # at
 ]
 
 QUEUE = "vigia"
+LATER_QUEUE = "vigia_later"
+"""What takes seconds of computing and may wait. A worker runs it beside the other queue, so that no alarm waits behind it."""
 
 _DISPATCH_LOCK = "dispatch"  # two visits planned at once could pick the same technician for the same hour
 
@@ -34,13 +37,16 @@ async def defer(tx: Transaction, task: TaskName, **args: float | str | datetime)
     Arguments are ids, numbers and times (aware; carried as ISO 8601). The task's name decides which: see TaskName.
     """
     carried = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in args.items()}
-    deferrer = _deferring.configure_task(task, connection=tx, queue=QUEUE, lock=await _lock(tx, task, carried))
+    queue = LATER_QUEUE if task == "second_opinion" else QUEUE
+    deferrer = _deferring.configure_task(task, connection=tx, queue=queue, lock=await _lock(tx, task, carried))
     return await deferrer.defer_async(**carried)
 
 
 async def _lock(tx: Transaction, task: TaskName, args: dict[str, int | float | str]) -> str:
     if task == "dispatch_day":
         return _DISPATCH_LOCK
+    if task == "second_opinion":
+        return f"second_opinion:{args['finding_id']}"
     if task == "record_state":
         return f"asset:{args['asset_id']}"
     key = {"finding_to_alarm": "finding_id", "prediction_to_alarm": "prediction_id", "case_to_work_order": "failure_case_id"}[task]

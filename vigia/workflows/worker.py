@@ -27,8 +27,17 @@ from vigia.store import fleet, refusals
 from vigia.store import jobs as stored_jobs
 from vigia.store.database import Clock, Database, DatabaseUnavailableError, Transaction, TransactionConflictError
 from vigia.store.upkeep import Retention
-from vigia.workflows import case_to_work_order, dispatch_day, finding_to_alarm, keep_telemetry, record_state, shelve_alarm, watch_models
-from vigia.workflows.jobs import QUEUE, TaskName
+from vigia.workflows import (
+    case_to_work_order,
+    dispatch_day,
+    finding_to_alarm,
+    keep_telemetry,
+    record_state,
+    second_opinion,
+    shelve_alarm,
+    watch_models,
+)
+from vigia.workflows.jobs import LATER_QUEUE, QUEUE, TaskName
 from vigia.workflows.learn_baselines import Learner
 
 log = structlog.get_logger()
@@ -60,8 +69,10 @@ class WorkerConfig:
 
 @dataclass
 class _Running:
-    """Jobs between taking and reporting, as this process knows them; what the database believes beyond that is abandoned."""
+    """Jobs of a queue between taking and reporting, as this process knows them; what the database believes beyond that is abandoned."""
 
+    queue: str
+    concurrency: int
     worker_id: int | None = None
     job_ids: set[int] = field(default_factory=set)
     seen_idle: dict[int, float] = field(default_factory=dict)
@@ -70,10 +81,12 @@ class _Running:
 class _TryAgain(BaseRetryStrategy):
     """Without end when the database is away or another was faster, MAX_TRIES times on a surprise, never when a rule refuses.
 
-    Each wait is twice the last.
+    Each wait is twice the last. What a stopping worker breaks off is for the next one at once.
     """
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        if isinstance(exception, asyncio.CancelledError):
+            return RetryDecision(retry_at=datetime.now(UTC))
         if isinstance(exception, DomainError) or not isinstance(exception, Exception):
             return None
         if not isinstance(exception, (DatabaseUnavailableError, TransactionConflictError)) and job.attempts + 1 >= MAX_TRIES:
@@ -115,34 +128,41 @@ async def _work(config: WorkerConfig, database: Database) -> None:
 
 async def _serve(config: WorkerConfig, database: Database) -> None:
     """Work until the database goes away (returns or raises) or the task is cancelled."""
-    running = _Running()
     app = App(connector=PsycopgConnector())
     for name, function in _tasks(config, database).items():
-        app.task(name=name, queue=QUEUE, retry=_TryAgain())(function)
-    async with stored_jobs.pool(config.dsn, config.concurrency + 3) as pool, app.open_async(pool):
+        app.task(name=name, retry=_TryAgain())(function)
+    queues = [_Running(QUEUE, config.concurrency), _Running(LATER_QUEUE, 1)]
+    async with stored_jobs.pool(config.dsn, config.concurrency + 5) as pool, app.open_async(pool):
         tasks = (
-            _rescue(app, running),
+            *(_rescue(app, running) for running in queues),
             _keep_house(database),
             _watch_models(database),
             _keep_telemetry(database, config.retention),
             _learn_baselines(database),
         )
         beside = [asyncio.create_task(task) for task in tasks]
+        working = [asyncio.create_task(_run_queue(app, running)) for running in queues]
         log.info("worker ready")
         try:
-            await app.run_worker_async(
-                queues=[QUEUE],
-                concurrency=config.concurrency,
-                fetch_job_polling_interval=POLLING_S,
-                update_heartbeat_interval=HEARTBEAT_S,
-                stalled_worker_timeout=STALLED_S,
-                shutdown_graceful_timeout=GRACE_S,
-                delete_jobs="successful",
-                install_signal_handlers=False,
-                worker_middleware=[_watched(running)],
-            )
+            done, _ = await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await ended(*beside, patience_s=GRACE_S)
+            await ended(*working, *beside, patience_s=GRACE_S + 0.5)
+        for one in done:
+            one.result()
+
+
+async def _run_queue(app: App, running: _Running) -> None:
+    await app.run_worker_async(
+        queues=[running.queue],
+        concurrency=running.concurrency,
+        fetch_job_polling_interval=POLLING_S,
+        update_heartbeat_interval=HEARTBEAT_S,
+        stalled_worker_timeout=STALLED_S,
+        shutdown_graceful_timeout=GRACE_S,
+        delete_jobs="successful",
+        install_signal_handlers=False,
+        worker_middleware=[_watched(running)],
+    )
 
 
 def _tasks(config: WorkerConfig, database: Database) -> dict[TaskName, Callable[..., Awaitable[None]]]:
@@ -153,6 +173,9 @@ def _tasks(config: WorkerConfig, database: Database) -> dict[TaskName, Callable[
     async def finding_seen(finding_id: int) -> None:
         async with database.transaction() as tx:
             await finding_to_alarm.handle_finding(tx, finding_id)
+
+    async def alarm_raised(finding_id: int) -> None:
+        await second_opinion.handle(database, finding_id)
 
     async def prediction_made(prediction_id: int) -> None:
         async with database.transaction() as tx:
@@ -169,6 +192,7 @@ def _tasks(config: WorkerConfig, database: Database) -> dict[TaskName, Callable[
     return {
         "record_state": state_recorded,
         "finding_to_alarm": finding_seen,
+        "second_opinion": alarm_raised,
         "prediction_to_alarm": prediction_made,
         "case_to_work_order": case_opened,
         "dispatch_day": orders_approved,
@@ -203,7 +227,7 @@ async def _rescue(app: App, running: _Running) -> None:
     """Put back the jobs of workers that died, and those of ours whose end could not be reported."""
     while True:
         with contextlib.suppress(exceptions.ConnectorException):
-            for job in await app.job_manager.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=STALLED_S):
+            for job in await app.job_manager.get_stalled_jobs(queue=running.queue, seconds_since_heartbeat=STALLED_S):
                 await _put_back(app, job)
             for job in await _abandoned(app, running):
                 await _put_back(app, job)
@@ -213,7 +237,7 @@ async def _rescue(app: App, running: _Running) -> None:
 async def _abandoned(app: App, running: _Running) -> list[Job]:
     if running.worker_id is None:
         return []
-    ours = await app.job_manager.list_jobs_async(status="doing", queue=QUEUE, worker_id=running.worker_id)
+    ours = await app.job_manager.list_jobs_async(status="doing", queue=running.queue, worker_id=running.worker_id)
     idle = {job.id: job for job in ours if job.id is not None and job.id not in running.job_ids}
     running.seen_idle = {job_id: running.seen_idle.get(job_id, monotonic()) for job_id in idle}
     return [job for job_id, job in idle.items() if monotonic() - running.seen_idle[job_id] > STALLED_S]

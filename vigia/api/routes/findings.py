@@ -28,6 +28,11 @@ class FindingRow(RowModel):
     at: datetime = Field(description="Source time of the reading.")
     score: float = Field(description="In multiples of the detector's threshold.", examples=[1.4])
     why: dict[str, Any] = Field(description="What the detector compared.")
+    second_opinion: dict[str, Any] | None = Field(
+        description="Whether the channel's recent shape was ever seen in health, told shortly after the alarm by a matrix profile: "
+        "`p_value` is the share of healthy stretches as unlike the rest, `nearest_at` its nearest healthy likeness; "
+        "`refused` says why there is no answer.",
+    )
 
 
 FINDINGS = Listing("findings", "list_findings", FindingRow, lambda row: row.finding_id)

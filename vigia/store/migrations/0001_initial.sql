@@ -348,7 +348,8 @@ create table finding (
     detector    text not null,
     at          timestamptz not null,                 -- source time of the reading
     score       float8 not null,                      -- in multiples of the detector's threshold
-    why         jsonb not null
+    why         jsonb not null,
+    second_opinion jsonb                              -- how like the healthy past, once the worker looked closer
 );
 create index finding_asset_idx on finding (asset_id, at desc);
 create index finding_customer_idx on finding (customer_id, at desc);

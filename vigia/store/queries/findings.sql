@@ -5,6 +5,18 @@ insert into finding (customer_id, asset_id, point_id, detector, at, score, why)
 values (%(customer_id)s, %(asset_id)s, %(point_id)s, %(detector)s, %(at)s, %(score)s, %(why)s)
 returning finding_id
 
+-- name: finding_channel
+-- Whose readings a second opinion compares: healthy since the machine was installed, or since its last failure case was closed.
+select f.finding_id, f.asset_id, f.point_id, f.detector, f.at,
+       greatest(i.installed_at,
+                (select max(c.closed_at) from failure_case c where c.asset_id = f.asset_id and c.closed_at < f.at)) as healthy_from
+from finding f
+join installation i on i.asset_id = f.asset_id and i.installed_at <= f.at and (i.removed_at is null or i.removed_at > f.at)
+where f.finding_id = %(finding_id)s
+
+-- name: finding_second_opinion
+update finding set second_opinion = %(opinion)s where finding_id = %(finding_id)s
+
 -- name: detector_versions
 select edge_node_id, updated_at from detector_snapshot where edge_node_id = any(%(edge_node_ids)s)
 

@@ -115,6 +115,13 @@ union all
 (select ts, value from telemetry where point_id = %(point_id)s and ts > %(until_ts)s and value is not null and quality = 192 order by ts limit 1)
 order by 1, 2
 
+-- name: readings_newest
+-- The newest good readings of a point from `from_ts` to `until_ts`, newest first.
+select ts, value from telemetry
+where point_id = %(point_id)s and ts between %(from_ts)s and %(until_ts)s and value is not null and quality = 192
+order by ts desc
+limit %(count)s
+
 -- name: series_raw
 -- A row a point, its readings as arrays, by time: so they travel and are read much faster. Each point is a query of its own (offset 0 keeps
 -- it one): then whose its readings are is looked up once, not once a reading.
