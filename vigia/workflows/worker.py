@@ -102,7 +102,7 @@ async def run(config: WorkerConfig) -> None:
     """
     # It reports every job and every lost connection with a traceback; what matters is logged here, in one line.
     logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
-    async with Database(config.dsn, "vigia_service", max_size=config.concurrency + 3, clock=config.clock) as database:
+    async with Database(config.dsn, "vigia_service", max_size=config.concurrency + 5, clock=config.clock) as database:
         with _stop_signal() as stopped:
             working = asyncio.create_task(_work(config, database))
             waiting = asyncio.create_task(stopped.wait())
