@@ -18,6 +18,7 @@ MODEL = "cmapss-fd001"
 async def test_a_closed_order_is_the_machines_record_and_its_verdict(service: Database, flown: list[cmapss.Run]) -> None:
     found = await closed_orders.histories(service, MODEL, turbofan.options(30.0))
     assert [history.ended for history in found] == [Ended.CONFIRMED, Ended.FAILED, Ended.SOUND, Ended.OPEN]
+    assert all(history.known.work_order_id and history.known.customer_id and history.known.asset_id for history in found)
     for history, run in zip(found, flown, strict=True):
         np.testing.assert_array_equal(history.sensors, run.sensors)
         np.testing.assert_array_equal(history.settings, run.settings)

@@ -16,6 +16,7 @@ from vigia.analytics.prognosis import model as model_file
 from vigia.analytics.prognosis.errors import ModelFileError
 from vigia.analytics.prognosis.follow import Cycle, Follower
 from vigia.analytics.prognosis.model import Prognosis
+from vigia.analytics.prognosis.similar import Case, Known
 from vigia.analytics.runner import NoModelError, RunnerConfig, open_runner, run
 from vigia.domain import risk
 from vigia.store import fleet, installations, models, points, predictions, telemetry
@@ -223,6 +224,14 @@ async def test_an_alarm_is_asked_for_at_the_cycle_the_rule_decides(
     assert found[first].contributions[0].keys() == {"point", "share", "value", "healthy", "unit"}
     unit = cmapss.UNITS[cmapss.SENSORS.index(found[-1].contributions[0]["point"])]
     assert found[-1].contributions[0]["unit"] == unit
+    assert [case["ended"] for case in found[first].similar_cases] == ["failed"] * 3
+    assert all(case["run"] and case["work_order_id"] is None for case in found[first].similar_cases)
+
+
+def test_an_order_is_named_to_its_own_customer_only() -> None:
+    case = Case(Known(work_order_id=41, customer_id=7, asset_id=12, ended="confirmed"), 20.0, 0.5)
+    assert case.told(7) == {"run": None, "work_order_id": 41, "lived_on": 20.0, "ended": "confirmed", "distance": 0.5}
+    assert case.told(8) == {"run": None, "work_order_id": None, "lived_on": 20.0, "ended": "confirmed", "distance": 0.5}
 
 
 @pytest.mark.usefixtures("version")

@@ -259,4 +259,10 @@ def _predictions(flight: Flight, model: int) -> Iterator[NewPrediction]:
                 for name in largest
             ],
             model_version_id=model,
+            similar_cases=[
+                {"run": "12", "work_order_id": None, "lived_on": life + 4, "ended": "failed", "distance": 0.4},
+                {"run": None, "work_order_id": None, "lived_on": life - 2, "ended": "confirmed", "distance": 0.6},
+            ]
+            if largest
+            else [],
         )

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 
 from vigia.analytics.inputs import PointMap
+from vigia.analytics.prognosis.similar import Known
 from vigia.analytics.prognosis.train import Ended, History, TrainingOptions
 from vigia.store import models, predictions
 from vigia.store.database import Database
@@ -40,7 +41,8 @@ async def _history(database: Database, order: ClosedOrder, options: TrainingOpti
     ages = np.where(np.isnan(counted), np.arange(1.0, len(inputs) + 1), counted)
     split = len(options.settings)
     ended = Ended.FAILED if order.failed_at is not None and order.verdict != "wrong" else _ENDED.get(order.verdict, Ended.OPEN)
-    return History(_filled(values[:, :split]), _filled(values[:, split:]), ages, ages[-1] - ages, ended)
+    known = Known(work_order_id=order.work_order_id, customer_id=order.customer_id, asset_id=order.asset_id)
+    return History(_filled(values[:, :split]), _filled(values[:, split:]), ages, ages[-1] - ages, ended, known)
 
 
 def _filled(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

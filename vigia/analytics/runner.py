@@ -309,7 +309,7 @@ class Runner:
             if stay.row is None:
                 stay.row = self._follower.begin()
             wanted = stay.predicted_at is None or moment.at > stay.predicted_at
-            found.append(_Step(one, moment.at, Cycle(stay.row, inputs.values, inputs.age, wanted)))
+            found.append(_Step(one, moment.at, Cycle(stay.row, inputs.values, inputs.age, wanted, one.followed.asset_id)))
         return found
 
     async def _block(self, waves: Sequence[Sequence[_Step]]) -> None:
@@ -345,6 +345,7 @@ class Runner:
                 for part in outcome.reasons
             ],
             model_version_id=version.model_version_id,
+            similar_cases=[case.told(followed.customer_id) for case in outcome.similar],
         )
 
     async def _write(self, tx: Transaction, new: Sequence[tuple[_Stay, NewPrediction]]) -> None:

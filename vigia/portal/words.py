@@ -75,6 +75,13 @@ DRIFTS: Mapping[str, str] = {
     "interval": N_("Too few lives lay in the interval that promises eight of ten."),
 }
 
+ENDINGS: Mapping[str, str] = {
+    "failed": N_("then it failed"),
+    "confirmed": N_("then it was replaced, the failure on its way"),
+    "sound": N_("then nothing was found"),
+}
+"""How a similar past case ended."""
+
 PRIORITIES: Mapping[str, str] = {"critical": N_("Critical"), "high": N_("High"), "medium": N_("Medium"), "low": N_("Low")}
 
 ALARM_STATES: Mapping[str, str] = {

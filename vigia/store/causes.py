@@ -25,6 +25,7 @@ class PredictionCause:
     life_p90: float
     health: float
     contributions: list[dict[str, Any]]
+    similar_cases: list[dict[str, Any]]
     model_version: str
     model_metrics: dict[str, Any]
     life_unit: str
@@ -43,6 +44,7 @@ class PredictionCause:
             "life_unit": self.life_unit,
             "health": self.health,
             "contributions": self.contributions,
+            "similar_cases": self.similar_cases,
             "model_version": self.model_version,
             "method": self.model_metrics.get("method", "trees"),
         }

@@ -106,6 +106,7 @@ class ClosedOrder:
     """The last order that was finished in one stay of a machine in a role."""
 
     work_order_id: int
+    customer_id: int
     asset_id: int
     installed_at: datetime
     finished_at: datetime

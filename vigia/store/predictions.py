@@ -31,6 +31,8 @@ class NewPrediction:
     contributions: Sequence[Mapping[str, Any]]
     """each with point, share, value, healthy, unit; largest first"""
     model_version_id: int
+    similar_cases: Sequence[Mapping[str, Any]] = ()
+    """each with run, work_order_id, lived_on, ended, distance; nearest first. An order is named to its own customer's predictions only"""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Prediction:
     life_p90: float
     health: float
     contributions: list[dict[str, Any]]
+    similar_cases: list[dict[str, Any]]
     model_version_id: int
 
 
@@ -113,7 +116,14 @@ async def insert(tx: Transaction, new: Sequence[NewPrediction]) -> list[int | No
     async with tx.cursor() as cursor:
         await cursor.executemany(
             queries.sql("prediction_insert"),
-            [{**asdict(one), "contributions": Jsonb([dict(part) for part in one.contributions])} for one in new],
+            [
+                {
+                    **asdict(one),
+                    "contributions": Jsonb([dict(part) for part in one.contributions]),
+                    "similar_cases": Jsonb([dict(case) for case in one.similar_cases]),
+                }
+                for one in new
+            ],
             returning=True,
         )
         more: bool | None = True

@@ -17,6 +17,7 @@ from vigia.analytics.evaluate import cmapss
 from vigia.analytics.prognosis.calibration import phm08
 from vigia.analytics.prognosis.model import Forecast, Prognosis
 from vigia.analytics.prognosis.score import Machine, judge_fleet
+from vigia.analytics.prognosis.similar import Known
 from vigia.analytics.prognosis.train import IN_PROCESS, History, TrainingOptions, train
 
 LEVELS = (0.05, 0.1, 0.5, 0.9, 0.95)
@@ -25,7 +26,7 @@ SPEED_ROWS = 10_000
 
 def histories(runs: Sequence[cmapss.Run]) -> list[History]:
     """Training runs as the trainer wants them."""
-    return [History(run.settings, run.sensors, run.cycles.astype(float), run.remaining()) for run in runs]
+    return [History(run.settings, run.sensors, run.cycles.astype(float), run.remaining(), known=Known(run=str(run.unit))) for run in runs]
 
 
 def options(horizon: float, levels: tuple[float, ...] = (0.1, 0.5, 0.9), *, with_age: bool = False, trees: int = 100) -> TrainingOptions:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vigia.analytics.prognosis.explain import Contribution
 from vigia.analytics.prognosis.features import Observed
 from vigia.analytics.prognosis.model import Prognosis
+from vigia.analytics.prognosis.similar import Case
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Cycle:
     """cycles flown by the machine's own count; NaN: unknown, the cycles seen count"""
     wanted: bool
     """False: it only builds the state up, no outcome is computed"""
+    asset_id: int = 0
+    """so that its own past is no similar case; 0: unknown"""
 
 
 class Outcome(NamedTuple):
@@ -36,6 +39,8 @@ class Outcome(NamedTuple):
     life_p90: float
     health: float
     reasons: Sequence[Contribution]
+    similar: Sequence[Case]
+    """what became of machines that once were like it; where there are reasons"""
 
 
 class Follower:
@@ -69,7 +74,8 @@ class Follower:
         forecast = self.model.forecast(asked.features)
         numbers = (forecast.probability, forecast.p10, forecast.p50, forecast.p90, forecast.health)
         reasons = self.model.reasons(asked, forecast)
-        said = starmap(Outcome, zip(*(each.tolist() for each in numbers), reasons, strict=True))
+        similar = self.model.similar(asked, reasons, np.array([cycles[index].asset_id for index in wanted], dtype=np.int64))
+        said = starmap(Outcome, zip(*(each.tolist() for each in numbers), reasons, similar, strict=True))
         for index, outcome in zip(wanted, said, strict=True):
             found[index] = outcome
         return found

@@ -17,8 +17,9 @@ from vigia.analytics.prognosis.decision import Decision
 from vigia.analytics.prognosis.errors import ModelFileError
 from vigia.analytics.prognosis.explain import Contribution
 from vigia.analytics.prognosis.features import FeatureBank, FeatureSpec, Observed
+from vigia.analytics.prognosis.similar import Case, Library
 
-FORMAT = 3
+FORMAT = 4
 """Raised when the stored classes change: an older file is refused with a sentence instead of failing inside."""
 REPORTED = 5
 EXPLAIN_PROBABILITY = 0.05
@@ -91,6 +92,8 @@ class Prognosis:
     healthy_life: float
     """median remaining life from which on health is 100"""
     decision: Decision
+    library: Library
+    """known machines, to name those that once were alike"""
     metrics: Mapping[str, Any]
     """figures on machines that the model had not seen, JSON-ready"""
 
@@ -116,6 +119,14 @@ class Prognosis:
         lost = self.judge.contributions(some.features, some.healthy())
         for row, reasons in zip(chosen.tolist(), explain.largest(self.spec.used, lost, *some.readings(self.spec), REPORTED), strict=True):
             found[row] = reasons
+        return found
+
+    def similar(self, seen: Observed, reasons: Sequence[Sequence[Contribution]], own: NDArray[np.int64]) -> list[Sequence[Case]]:
+        """Known machines that once were like each row that has reasons; `own` (int64[rows]): the rows' own assets, 0: unknown."""
+        found: list[Sequence[Case]] = [()] * len(reasons)
+        chosen = np.array([row for row, its in enumerate(reasons) if its], dtype=np.intp)
+        for row, cases in zip(chosen.tolist(), self.library.cases(seen.features, chosen, own[chosen]), strict=True):
+            found[row] = cases
         return found
 
 

@@ -6,7 +6,7 @@ predictions of machines that the predicting trees had not seen: folds split by m
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -22,6 +22,7 @@ from vigia.analytics.prognosis.errors import TrainingDataError
 from vigia.analytics.prognosis.features import FeatureSpec
 from vigia.analytics.prognosis.model import Forecast, Judge, Method, Prognosis
 from vigia.analytics.prognosis.reference import spread
+from vigia.analytics.prognosis.similar import Known, Library
 from vigia.analytics.prognosis.survival import Survival, Weibull
 from vigia.analytics.prognosis.wear import Wear
 
@@ -63,6 +64,8 @@ class History:
     remaining: NDArray[np.float64]
     """life units to the end of the record; the true remaining life where the machine failed, and less than that where it did not"""
     ended: Ended = Ended.FAILED
+    known: Known = field(default_factory=Known)
+    """where it comes from"""
 
 
 @dataclass(frozen=True)
@@ -284,8 +287,19 @@ def train(histories: Sequence[History], options: TrainingOptions, where: Compute
         life_cap=options.life_cap,
         healthy_life=judged.healthy_life,
         decision=chosen,
+        library=_library(learned, histories, options),
         metrics=metrics,
     )
+
+
+def _library(learned: _Learned, histories: Sequence[History], options: TrainingOptions) -> Library:
+    """The moments of machines of which it is known what became; none where only age counts."""
+    told = [history for history in histories if history.ended is not Ended.OPEN and learned.method is not Method.SURVIVAL]
+    known = [replace(history.known, ended=history.ended.value) for history in told]
+    ages = [history.ages for history in told]
+    x = features.of_histories(learned.spec, _inputs(told), ages) if told else []
+    lives = list(zip(x, [history.remaining for history in told], strict=True))
+    return Library.of(known, lives, len(learned.spec.used), options.life_cap)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,12 @@ class PredictionRow(RowModel):
         description="Why: the points that moved the prediction most, largest first.",
         examples=[[{"point": "Ps30", "share": 0.31, "value": 48.1, "healthy": 47.3, "unit": "[psi]"}]],
     )
+    similar_cases: list[dict[str, Any]] = Field(
+        description="Known machines that once were most like this one, nearest first: a run of the training data or an order of the same "
+        "customer (neither: another machine), the life it lived on from then in life_unit, how that ended (failed; confirmed: replaced "
+        "with the failure on its way; sound: nothing was found), and how far apart they are in deviations.",
+        examples=[[{"run": "12", "work_order_id": None, "lived_on": 38, "ended": "failed", "distance": 0.41}]],
+    )
     model_version: str = Field(examples=["cmapss-fd001-hpc_degradation-1"])
     method: Literal["trees", "wear", "survival"] = Field(
         description="What it rests on: trees; with fewer than 10 known failures wear (how far the machine has worn) or survival (its age)."

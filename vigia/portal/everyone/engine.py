@@ -17,6 +17,7 @@ from vigia.portal.language import Language, language_of
 from vigia.portal.look import look_of
 from vigia.portal.readings import Multiple, Sensor, Share, multiples, sensors, shares
 from vigia.portal.rendering import answer
+from vigia.portal.similar import SimilarCase, similar_cases
 from vigia.portal.timeline import Happened, happened
 from vigia.store import pages
 from vigia.store.pages import EngineRow, InstallationRow, LifeRow, OrderRow
@@ -32,6 +33,7 @@ class EnginePage:
 
     basis : how the newest prediction was made, empty when as usual
     shares : what the newest prediction rests on, empty before the first
+    similar : what became of machines that were alike
     life, chance : charts over the time since installation; None before the second prediction
     ends : when the engine is expected to fail (earliest, likely, latest); None without a prediction
     recent : newest predictions, for the table
@@ -46,6 +48,7 @@ class EnginePage:
     mode: str
     basis: str
     shares: tuple[Share, ...]
+    similar: tuple[SimilarCase, ...]
     life: BandChart | None
     chance: LineChart | None
     ends: tuple[datetime, datetime, datetime] | None
@@ -150,6 +153,7 @@ async def _page(tx: Transaction, role_id: int, language: Language, now: datetime
         mode=words.word(language, words.FAILURE_MODES, reason.failure_mode) if reason else "",
         basis=words.word(language, words.METHODS, reason.method) if reason and reason.method in words.METHODS else "",
         shares=known[:6],
+        similar=similar_cases(language, reason.similar_cases, row.life_unit) if reason else (),
         life=band_chart([BandPoint(one.at, one.life_p10, one.life_p50, one.life_p90) for one in life], ends[2] if ends else now, ends),
         chance=line_chart(thinned([one.probability for one in life], 200), frame=Frame(0.0, 1.0, _elapsed(life, ends))),
         ends=ends,

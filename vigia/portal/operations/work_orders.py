@@ -14,6 +14,7 @@ from vigia.portal.context import fleet_ui
 from vigia.portal.language import Language
 from vigia.portal.readings import Share, shares
 from vigia.portal.rendering import answer
+from vigia.portal.similar import SimilarCase, similar_cases
 from vigia.store import pages
 from vigia.store.pages import OrderCounts, OrderEventRow, OrderRow, StepRow
 
@@ -40,6 +41,7 @@ class ReasonView:
     life: str
     life_range: str
     shares: tuple[Share, ...]
+    similar: tuple[SimilarCase, ...]
     model_version: str
 
 
@@ -99,5 +101,6 @@ def reason_view(language: Language, reason: Mapping[str, Any], life_unit: str) -
         life="" if middle is None else words.life(language, float(middle), life_unit),
         life_range="" if low is None or high is None else language.span(float(low), float(high)),
         shares=shares(language, reason.get("contributions") or ())[:5],
+        similar=similar_cases(language, reason.get("similar_cases") or (), life_unit),
         model_version=str(reason.get("model_version", "")),
     )

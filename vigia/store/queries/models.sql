@@ -71,7 +71,7 @@ select * from unnest(%(customer_ids)s::int[], %(asset_ids)s::int[], %(versions)s
 on conflict do nothing
 
 -- name: model_closed_orders
-select distinct on (i.installation_id) w.work_order_id, w.asset_id, i.installed_at, w.finished_at, c.failed_at, w.verdict
+select distinct on (i.installation_id) w.work_order_id, w.customer_id, w.asset_id, i.installed_at, w.finished_at, c.failed_at, w.verdict
 from work_order w
 join failure_case c using (failure_case_id)
 join asset a on a.asset_id = w.asset_id
