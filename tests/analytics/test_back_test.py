@@ -34,5 +34,7 @@ def test_real_engines_are_replayed(runs: list[cmapss.Run], tmp_path: Path) -> No
     assert 0 < found.orders_per_asset_year < 1_000 / 128
     assert set(found.alpha_lambda) == {"0.25", "0.5", "0.75"}
     assert found.prognostic_horizon_median > 0
+    curve = [{"said": 0.1, "failed": 0.0, "rows": 9}, {"said": 0.9, "failed": 1.0, "rows": 4}]
+    assert plots.reliability(tmp_path / "reliability.png", "engines", {"all": curve}).stat().st_size > 0
     path = plots.orders(tmp_path / "orders.png", replayed.at_order, replayed.remaining, replayed.median)
     assert path.read_bytes().startswith(b"\x89PNG")

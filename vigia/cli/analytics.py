@@ -174,8 +174,10 @@ def cmapss(
     with compute.at(dask) as where:
         found, predicted = measure(data, subset, horizon, where)
     if plots is not None:
-        from vigia.analytics.evaluate.plots import lives
+        from vigia.analytics.evaluate.plots import lives, reliability
 
+        curves = {"engines of the test files": found.reliability, "training engines not seen": found.out_of_fold_reliability}
+        reliability(plots / f"{subset}-reliability.png", f"{subset}: failure within {horizon:g} cycles", curves)
         lives(plots / f"{subset}.png", subset, predicted.true, (predicted.low, predicted.estimate, predicted.high))
     _tell(found, as_json=as_json)
 

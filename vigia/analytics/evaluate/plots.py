@@ -1,7 +1,7 @@
 """What the evaluations draw, as PNG files. Needs matplotlib: pip install vigia[plots]."""
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,20 @@ def bars(path: Path, title: str, shares: dict[str, float], unit: str) -> Path:
     axes = figure.add_subplot()
     axes.bar(list(shares), list(shares.values()), color=_INK)
     axes.set(title=title, ylabel=unit, ylim=(0, 1.05))
+    return _save(figure, path)
+
+
+def reliability(path: Path, title: str, curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Path:
+    """By name, the share that failed against the probability that was said; the area of a dot grows with the rows behind it."""
+    figure = _figure(2)
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], color=_TRUTH, linewidth=1.0, label="as promised")
+    for (name, curve), ink in zip(curves.items(), (_INK, _ALARM), strict=False):
+        said, failed, rows = ([one[key] for one in curve] for key in ("said", "failed", "rows"))
+        axes.plot(said, failed, color=ink, linewidth=1.0, label=name)
+        axes.scatter(said, failed, s=[10 + 3 * count**0.5 for count in rows], color=ink)
+    axes.set(title=title, xlabel="probability said", ylabel="share that failed", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    axes.legend(loc="upper left")
     return _save(figure, path)
 
 

@@ -18,7 +18,7 @@ from vigia.analytics.prognosis.calibration import phm08
 from vigia.analytics.prognosis.model import Forecast, Prognosis
 from vigia.analytics.prognosis.score import Machine, judge_fleet
 from vigia.analytics.prognosis.similar import Known
-from vigia.analytics.prognosis.train import IN_PROCESS, History, TrainingOptions, train
+from vigia.analytics.prognosis.train import IN_PROCESS, History, TrainingOptions, reliability, train
 
 LEVELS = (0.05, 0.1, 0.5, 0.9, 0.95)
 SPEED_ROWS = 10_000
@@ -61,6 +61,10 @@ class Figures:
     """of the probability to fail within the horizon, over the test units' last cycles"""
     brier_all_rows: float
     """over all rows of the test units"""
+    reliability: list[dict[str, float]]
+    """over all rows of the test units: what probability was said, and the share that failed"""
+    out_of_fold_reliability: list[dict[str, float]]
+    """the same over rows of training units that the predicting trees had not seen"""
     out_of_fold_rmse: float
     """of the expected life over all rows of training units that the predicting trees had not seen"""
     train_s: float
@@ -184,6 +188,8 @@ def _figures(data: _Data, horizon: float, where: Compute, *, with_age: bool) -> 
         width90=float(np.mean(at_last.quantiles[0.95] - at_last.quantiles[0.05])),
         brier=float(np.mean(np.square(at_last.probability - fails))),
         brier_all_rows=float(np.mean(np.square(everything.probability - (remaining <= horizon)))),
+        reliability=reliability(everything.probability, remaining <= horizon),
+        out_of_fold_reliability=model.metrics["reliability"],
         out_of_fold_rmse=float(model.metrics["out_of_fold"]["rmse_capped"]),
         train_s=train_s,
         predict_rows_per_s=_rows_per_s(model, rows),
