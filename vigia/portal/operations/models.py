@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Annotated, Any
 
@@ -41,7 +41,7 @@ _REFUSED = {
 class DriftView:
     """Whether a model in charge still fits: what was found last. `worst` is the input that moved furthest beside machines as worn."""
 
-    day: date
+    day: str
     machines: int
     worst: str
     psi: float | None
@@ -216,7 +216,7 @@ def _drift(language: Language, found: Drift | None) -> DriftView | None:
         return None
     name, psi = found.worst or ("", None)
     return DriftView(
-        day=found.day,
+        day=language.day(datetime(found.day.year, found.day.month, found.day.day, tzinfo=UTC), "UTC"),
         machines=found.machines,
         worst=name,
         psi=psi,
