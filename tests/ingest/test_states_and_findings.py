@@ -161,13 +161,20 @@ async def test_sensors_that_part_are_a_finding_once_a_usual_day_is_learned(
         for begin in range(600, 700, 10):
             await wire.hear(*(edge.data("R1", hour, **moving_together(hour)) for hour in range(begin, begin + 10)))
         assert query(seeded, together) == []
-        for begin in range(700, 800, 10):
+        kept = query(seeded, "select body from baseline")[0][0]
+        change = "update baseline set learned_at = clock_timestamp(), body = {} returning 1"
+        query(seeded, change.format("'of another program'"))
+        await wire.hear(edge.data("R1", 700, **moving_together(700)))
+        assert query(seeded, "select count(*) from dead_letter") == [(0,)]
+        query(seeded, change.format(f"'\\x{bytes(kept).hex()}'"))  # type: ignore[arg-type]
+        await wire.hear(*(edge.data("R1", hour, **moving_together(hour)) for hour in range(701, 710)))
+        for begin in range(710, 800, 10):
             await wire.hear(*(edge.data("R1", hour, **moving_together(hour, broken=True)) for hour in range(begin, begin + 10)))
         found = query(seeded, together)
         assert len(found) == 1
         name, hour, why = found[0]
         assert name in {"T50", "Ps30"}
-        assert 700 < int(str(hour)) < 740
+        assert 710 < int(str(hour)) < 750
         assert why["spe"] + why["t2"] > 1.0  # type: ignore[index]
         query(
             seeded,

@@ -9,10 +9,12 @@ from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from vigia.analytics import detectors
 from vigia.analytics.detectors.sign import Sign
+from vigia.analytics.detectors.subspace import BaselineError
 from vigia.analytics.detectors.together import Baseline, Watch
 from vigia.analytics.kernels.newest import last_of_each
 from vigia.ingest.points import Points
@@ -20,6 +22,8 @@ from vigia.store import baselines, failure_cases, findings, telemetry
 from vigia.store.database import Transaction
 from vigia.store.findings import NewFinding
 from vigia.store.telemetry import Readings
+
+log = structlog.get_logger()
 
 BASELINES_EVERY_S = 5.0
 
@@ -137,9 +141,15 @@ class Scoring:
         left = [asset for asset in self._learned if asset not in valid]
         if not fresh and not left:
             return
-        loaded = await baselines.load(tx, fresh)
-        self._together.change({one.asset_id: (Baseline.from_bytes(one.body), tuple(one.point_ids)) for one in loaded}, left)
-        self._learned = {asset: valid[asset] for asset in valid.keys() & (self._learned.keys() | {one.asset_id for one in loaded})}
+        taken: dict[int, tuple[Baseline, tuple[int, ...]]] = {}
+        for one in await baselines.load(tx, fresh):
+            try:
+                taken[one.asset_id] = Baseline.from_bytes(one.body), tuple(one.point_ids)
+            except BaselineError as error:  # readings must not be refused for it: the machine is watched channel by channel
+                log.warning("baseline left out", asset=one.asset_id, reason=str(error))
+                left.append(one.asset_id)
+        self._together.change(taken, left)
+        self._learned = valid
 
     def _advance_together(self, readings: Readings) -> list[NewFinding]:
         if not len(self._together):

@@ -131,6 +131,12 @@ def test_a_baseline_is_kept_as_bytes() -> None:
     assert np.array_equal(one.usual, other.usual)
 
 
+@pytest.mark.parametrize("kept", [b"", b"something else", baseline().to_bytes()[:100]])
+def test_bytes_of_something_else_are_refused(kept: bytes) -> None:
+    with pytest.raises(BaselineError, match="another program"):
+        Baseline.from_bytes(kept)
+
+
 def test_too_little_to_learn_from_is_refused() -> None:
     ts, rows = machine(1, 300)
     with pytest.raises(BaselineError, match="at least 500"):

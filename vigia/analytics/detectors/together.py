@@ -13,6 +13,7 @@ An alarm starts after a few rows in a row beyond the limit and ends when as many
 """
 
 import io
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Self
@@ -99,11 +100,14 @@ class Baseline:
 
     @classmethod
     def from_bytes(cls, kept: bytes) -> Self:
-        """What `to_bytes` gave. Raises ValueError, KeyError or OSError when it is something else."""
-        with np.load(io.BytesIO(kept), allow_pickle=False) as found:
-            centre, scale, mean, inverse, axes, weight = (found[name] for name in kernel.Healthy._fields[:-2])
-            healthy = kernel.Healthy(centre, scale, mean, inverse, axes, weight, float(found["memory_s"]), float(found["lower"]))
-            return cls(healthy, int(found["strong"]), found["usual"])
+        """What `to_bytes` gave. Raises BaselineError when it is something else."""
+        try:
+            with np.load(io.BytesIO(kept), allow_pickle=False) as found:
+                centre, scale, mean, inverse, axes, weight = (found[name] for name in kernel.Healthy._fields[:-2])
+                healthy = kernel.Healthy(centre, scale, mean, inverse, axes, weight, float(found["memory_s"]), float(found["lower"]))
+                return cls(healthy, int(found["strong"]), found["usual"])
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise BaselineError(f"a baseline of another program: {error}") from error
 
     def explain(self, smooth: NDArray[np.float64], ratio: float, names: Sequence[str]) -> tuple[int, dict[str, float | str]]:
         """The channel that tells most, and why a row with these smoothed channels is no healthy one."""
