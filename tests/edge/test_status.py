@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from edge_harness import Gateway, wait_for
@@ -19,6 +20,10 @@ def status(gateway: Gateway, *more: str) -> str:
     return runner.invoke(cli.app, ["edge", "status", "--config", str(gateway.config), *more]).stdout
 
 
+def seen(gateway: Gateway) -> dict[str, Any]:
+    return json.loads(status(gateway, "--json"))["air/bcn"]
+
+
 @pytest.mark.usefixtures("host")
 def test_a_running_gateway_is_seen(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vigia.edge.node.TELL_EVERY_S", 0.05)
@@ -27,8 +32,9 @@ def test_a_running_gateway_is_seen(gateway: Gateway, monkeypatch: pytest.MonkeyP
     gateway.start()
     gateway.clock(20)
     wait_for(lambda: gateway.settled)
-    wait_for(lambda: json.loads(status(gateway, "--json"))["air/bcn"]["running"]["samples"] == 20 * 26)
-    node = json.loads(status(gateway, "--json"))["air/bcn"]
+    wait_for(lambda: (running := seen(gateway)["running"]) and running["samples"] == 20 * 26)
+    wait_for(lambda: seen(gateway)["waiting_samples"] == 0)  # the last batch is acknowledged a moment after it is published
+    node = seen(gateway)
     running = node["running"]
     assert (running["source"], running["state"], running["last_error"], running["connections"]) == ("replay", "running", "", 1)
     assert f"mqtt://{running['broker']}" == gateway.url
