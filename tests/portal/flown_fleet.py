@@ -52,6 +52,18 @@ FAILED = "HK-V01-R"
 ALARM_AT = {"CS-V01-L": 108, "EC-V03-L": 126, "OB-V01-R": 112, "PR-V02-L": 164, "CS-V02-L": 161, "PR-V01-L": 158, "EC-V01-R": 166}
 IN_WORK, ACKNOWLEDGED = "PR-V01-L", "CS-V02-L"
 DRIFTING = "PR-V02-R"
+OPINION: Mapping[str, float | str] = {
+    "method": "matrix_profile",
+    "at": "2026-01-07T05:00:00+00:00",
+    "distance": 5.2,
+    "p_value": 1 / 61,
+    "compared": 60,
+    "nearest_at": "2026-01-03T02:00:00+00:00",
+    "past_from": "2025-12-01T00:00:00+00:00",
+    "past_until": "2026-01-05T00:00:00+00:00",
+    "step_s": 3600.0,
+    "window_s": 86400.0,
+}
 
 
 def at(hour: float) -> datetime:
@@ -198,7 +210,9 @@ async def _drift(tx: Transaction, flight: Flight) -> None:
     point = await points.point(tx, flight.asset_id, "T50")
     assert point is not None
     finding = NewFinding(flight.place.customer_id, flight.asset_id, point.point_id, "drift", at(HOURS - 7), 1.3, {"direction": "up"})
-    await finding_to_alarm.handle_finding(tx, await findings.add(tx, finding))
+    finding_id = await findings.add(tx, finding)
+    await finding_to_alarm.handle_finding(tx, finding_id)
+    await findings.keep_second_opinion(tx, finding_id, OPINION)
 
 
 async def _write(tx: Transaction, flight: Flight, model: int) -> None:

@@ -21,7 +21,7 @@ def pages_of(visitor: Visitor, login: str | None) -> list[str]:
     if login is None:
         return ["/login", "/definitions"]
     if login == TECHNICIAN:
-        return ["/", f"/jobs/{orders['PR-V01-L']}", f"/jobs/{orders['PR-V02-L']}", "/nowhere", "/outcome"]
+        return ["/", f"/jobs/{orders['PR-V01-L']}", f"/jobs/{orders['PR-V02-L']}", f"/engines/{roles['PR-V02-R']}", "/nowhere", "/outcome"]
     if login == MANAGER:
         return [
             "/",
@@ -212,6 +212,20 @@ def test_a_customer_may_look_at_alarms_but_not_act(visitor: Visitor) -> None:
     page = visitor.enter(CUSTOMER, "/alarms")
     expect(page.get_by_text("Failure predicted: high-pressure compressor degradation")).to_be_visible()
     expect(page.get_by_role("button", name=re.compile("Acknowledge|Shelve"))).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    ("login", "never"),
+    [
+        (MANAGER, "A shape never seen in 5 weeks of health: none of 60 healthy stretches was as unusual."),
+        (PORTUGUESE_CUSTOMER, "Uma forma nunca vista em 5 semanas com saúde: nenhum de 60 trechos saudáveis foi tão incomum."),
+    ],
+)
+def test_whether_a_shape_was_ever_seen_in_health_stands_beside_the_alarm(visitor: Visitor, login: str, never: str) -> None:
+    page = visitor.enter(login, "/alarms")
+    expect(page.get_by_role("listitem").filter(has_text="PR-V02-R")).to_contain_text(never)
+    page.goto(f"{visitor.portal.url}/engines/{visitor.portal.flown.roles['PR-V02-R']}")
+    expect(page.locator("#history").get_by_text(never)).to_be_visible()
 
 
 def test_a_change_in_the_database_reaches_the_open_page_and_can_be_paused(visitor: Visitor) -> None:

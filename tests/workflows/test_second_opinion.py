@@ -9,6 +9,7 @@ import pytest
 
 from vigia.analytics.detectors import likeness
 from vigia.store import findings
+from vigia.store.changes import Change, listen
 from vigia.workflows import second_opinion
 from vigia.workflows.finding_to_alarm import handle_finding
 
@@ -40,6 +41,13 @@ async def test_too_little_past_is_kept_as_the_answer(plant: Plant) -> None:
     await plant.beat(100, 90)
     await second_opinion.handle(plant.service, await plant.find(1, 100))
     assert await plant.value("select second_opinion from finding") == {"method": "matrix_profile", "refused": likeness.PAST_TOO_SHORT}
+
+
+async def test_the_pages_are_told_of_it(plant: Plant, dsn: str) -> None:
+    finding_id = await plant.find(1, 100)
+    async with listen(dsn) as changes:
+        await second_opinion.handle(plant.service, finding_id)
+        assert await anext(changes) == Change("alarm", 1, 1)
 
 
 async def test_health_begins_when_the_last_failure_case_before_the_finding_ended(plant: Plant) -> None:

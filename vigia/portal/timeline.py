@@ -6,6 +6,7 @@ from datetime import datetime
 
 from vigia.portal import words
 from vigia.portal.language import N_, Language
+from vigia.portal.likeness import second_opinion
 from vigia.store.pages import HappenedRow
 
 _ICONS = {
@@ -21,24 +22,25 @@ _ICONS = {
 
 @dataclass(frozen=True)
 class Happened:
-    """One entry. `health` gives its tone, empty for none; `href` leads to more, empty for nowhere."""
+    """One entry. `health` gives its tone, empty for none; `href` leads to more, empty for nowhere; `detail` says more, or is empty."""
 
     at: datetime
     icon: str
     health: str
     text: str
     href: str
+    detail: str
 
 
-def happened(language: Language, rows: Sequence[HappenedRow]) -> tuple[Happened, ...]:
-    """The entries, newest first as given."""
-    return tuple(_entry(language, row) for row in rows)
+def happened(language: Language, rows: Sequence[HappenedRow], zone: str) -> tuple[Happened, ...]:
+    """The entries, newest first as given; times are told in `zone`."""
+    return tuple(_entry(language, row, zone) for row in rows)
 
 
-def _entry(language: Language, row: HappenedRow) -> Happened:
+def _entry(language: Language, row: HappenedRow, zone: str) -> Happened:
     icon, health = _ICONS.get(row.kind, ("info", ""))
     href = f"/work-orders/{row.work_order_id}" if row.work_order_id is not None else ""
-    return Happened(row.at, icon, health, _text(language, row), href)
+    return Happened(row.at, icon, health, _text(language, row), href, second_opinion(language, row.second_opinion, zone))
 
 
 _TEXTS: Mapping[str, str] = {

@@ -32,6 +32,8 @@ class Channel:
     """The point a finding is about, whose machine counts as healthy from `healthy_from` until the finding."""
 
     finding_id: int
+    customer_id: int
+    role_id: int
     asset_id: int
     point_id: int
     detector: str

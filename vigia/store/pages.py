@@ -115,13 +115,14 @@ class InstallationRow:
 
 @dataclass(frozen=True)
 class HappenedRow:
-    """One entry of a role's timeline. `kind` says what `subject` is."""
+    """One entry of a role's timeline. `kind` says what `subject` is; `second_opinion` is that of an alarm's finding."""
 
     at: datetime
     kind: str
     subject: str
     work_order_id: int | None
     priority: str | None
+    second_opinion: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ class FindingRow:
 
 @dataclass(frozen=True)
 class AlarmRow:
-    """An alarm with the machine's newest prediction and its open order."""
+    """An alarm with the machine's newest prediction, its open order and what a closer look at its finding said."""
 
     alarm_id: int
     role_id: int
@@ -164,6 +165,7 @@ class AlarmRow:
     horizon: float | None
     work_order_id: int | None
     planned_from: datetime | None
+    second_opinion: dict[str, Any] | None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import numpy as np
 
 from vigia.analytics.detectors import likeness
 from vigia.store import findings, telemetry
+from vigia.store.changes import announce
 from vigia.store.database import Database
 from vigia.store.findings import Channel
 from vigia.store.telemetry import Stored, from_us, to_us
@@ -34,6 +35,7 @@ async def handle(database: Database, finding_id: int) -> Mapping[str, float | st
     opinion = await _computed(before + [one for one in after if one.ts > channel.at], channel)
     async with database.transaction() as tx:
         await findings.keep_second_opinion(tx, finding_id, opinion)
+        await announce(tx, "alarm", channel.customer_id, channel.role_id)
     return opinion
 
 

@@ -161,7 +161,7 @@ async def _page(tx: Transaction, role_id: int, language: Language, now: datetime
         multiples=multiples(found),
         sensors=found,
         order=next((order for order in orders if order.finished_at is None), None),
-        timeline=happened(language, await pages.timeline(tx, role_id)),
+        timeline=happened(language, await pages.timeline(tx, role_id), row.time_zone),
         installations=tuple(await pages.installations(tx, role_id)),
         orders=tuple(orders),
     )

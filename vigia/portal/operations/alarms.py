@@ -12,7 +12,8 @@ from vigia.domain.alarms import Shelve
 from vigia.domain.errors import InvalidValueError, TransitionRefusedError
 from vigia.domain.health import FAILED_CONDITION
 from vigia.portal.context import fleet_ui
-from vigia.portal.language import N_
+from vigia.portal.language import N_, Language
+from vigia.portal.likeness import second_opinion
 from vigia.portal.rendering import answer
 from vigia.store import fleet, pages
 from vigia.store.pages import AlarmCounts, AlarmRow
@@ -35,9 +36,10 @@ _HIDDEN = frozenset({"shelved", "suppressed", "out_of_service"})
 
 @dataclass(frozen=True)
 class AlarmView:
-    """An alarm and what the caller may do with it."""
+    """An alarm and what the caller may do with it. `opinion`: whether the shape of its readings was ever seen in health, or empty."""
 
     row: AlarmRow
+    opinion: str
     can_acknowledge: bool
     can_shelve: bool
     can_unshelve: bool
@@ -68,7 +70,7 @@ async def show(request: Request, caller: Caller, tx: Transaction, view: str = "o
     if said in _SAID:
         ui = await fleet_ui(request, caller, tx, notice=ui.language.text(_SAID[said]))
     manager = caller.kind == "service_manager"
-    views = [_view(row, manager=manager) for row in await pages.alarms(tx, open_only=not over)]
+    views = [_view(ui.language, row, manager=manager) for row in await pages.alarms(tx, open_only=not over)]
     page = AlarmsPage(
         alarms=tuple(one for one in views if one.row.state not in _HIDDEN),
         hidden=tuple(one for one in views if one.row.state in _HIDDEN),
@@ -114,9 +116,10 @@ async def unshelve(alarm_id: int, caller: ServiceManager, tx: Transaction) -> Re
     return _back("unshelved")
 
 
-def _view(row: AlarmRow, *, manager: bool) -> AlarmView:
+def _view(language: Language, row: AlarmRow, *, manager: bool) -> AlarmView:
     return AlarmView(
         row,
+        second_opinion(language, row.second_opinion, row.time_zone),
         can_acknowledge=manager and row.state not in _SEEN | _HIDDEN,
         can_shelve=manager and row.state not in _HIDDEN and row.state != "normal",
         can_unshelve=manager and row.state == "shelved",

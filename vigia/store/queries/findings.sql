@@ -7,7 +7,7 @@ returning finding_id
 
 -- name: finding_channel
 -- Whose readings a second opinion compares: healthy since the machine was installed, or since its last failure case was closed.
-select f.finding_id, f.asset_id, f.point_id, f.detector, f.at,
+select f.finding_id, f.customer_id, i.role_id, f.asset_id, f.point_id, f.detector, f.at,
        greatest(i.installed_at,
                 (select max(c.closed_at) from failure_case c where c.asset_id = f.asset_id and c.closed_at < f.at)) as healthy_from
 from finding f

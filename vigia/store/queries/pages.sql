@@ -84,22 +84,24 @@ order by i.installed_at desc;
 -- name: page_timeline
 -- What happened in the role, newest first.
 select * from (
-    select i.installed_at as at, 'installed' as kind, a.serial_number as subject, null::int as work_order_id, null::text as priority
+    select i.installed_at as at, 'installed' as kind, a.serial_number as subject, null::int as work_order_id, null::text as priority,
+           null::jsonb as second_opinion
     from installation i join asset a using (asset_id) where i.role_id = %(role_id)s
     union all
-    select i.removed_at, 'removed', a.serial_number, null, null
+    select i.removed_at, 'removed', a.serial_number, null, null, null
     from installation i join asset a using (asset_id) where i.role_id = %(role_id)s and i.removed_at is not null
     union all
-    select raised_at, 'alarm_raised', condition, null, priority from alarm where role_id = %(role_id)s
+    select w.raised_at, 'alarm_raised', w.condition, null, w.priority, f.second_opinion
+    from alarm w left join finding f on f.finding_id = (w.reason ->> 'finding_id')::bigint where w.role_id = %(role_id)s
     union all
-    select cleared_at, 'alarm_cleared', condition, null, priority from alarm where role_id = %(role_id)s and cleared_at is not null
+    select cleared_at, 'alarm_cleared', condition, null, priority, null from alarm where role_id = %(role_id)s and cleared_at is not null
     union all
-    select created_at, 'order_raised', kind, work_order_id, priority from work_order where role_id = %(role_id)s
+    select created_at, 'order_raised', kind, work_order_id, priority, null from work_order where role_id = %(role_id)s
     union all
-    select finished_at, 'order_finished', coalesce(verdict, state), work_order_id, priority
+    select finished_at, 'order_finished', coalesce(verdict, state), work_order_id, priority, null
     from work_order where role_id = %(role_id)s and finished_at is not null
     union all
-    select failed_at, 'failed', failure_mode, null, null from failure_case where role_id = %(role_id)s and failed_at is not null
+    select failed_at, 'failed', failure_mode, null, null, null from failure_case where role_id = %(role_id)s and failed_at is not null
 ) as happened
 where at is not null
 order by at desc, kind
@@ -118,12 +120,13 @@ limit 12;
 -- Alarms, the open ones by consequence first. `open` null: all.
 select w.alarm_id, w.role_id, r.name as role, a.serial_number, c.name as customer, s.name as site, s.time_zone, m.life_unit,
        w.condition, w.state, w.priority, w.raised_at, w.acknowledged_at, w.cleared_at, w.shelved_until, t.name as acknowledged_by,
-       p.life_p10, p.life_p50, p.life_p90, p.probability, p.horizon, o.work_order_id, o.planned_from
+       p.life_p10, p.life_p50, p.life_p90, p.probability, p.horizon, o.work_order_id, o.planned_from, f.second_opinion
 from alarm w
 join role r using (role_id) join line using (line_id) join area using (area_id) join site s using (site_id)
 join customer c on c.customer_id = w.customer_id
 join asset a on a.asset_id = w.asset_id join asset_model m on m.asset_model_id = a.asset_model_id
 left join person t on t.account_id = w.acknowledged_by
+left join finding f on f.finding_id = (w.reason ->> 'finding_id')::bigint
 left join lateral (select * from prediction where asset_id = w.asset_id and role_id = w.role_id order by at desc limit 1) p on w.state <> 'normal'
 left join lateral (
     select x.work_order_id, v.planned_from
