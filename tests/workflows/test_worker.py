@@ -191,7 +191,8 @@ async def test_an_alarm_waits_for_no_second_opinion_and_neither_does_the_end(pla
     await plant.beat(720, 670)
     finding_id = await plant.find(1, 690)
     opinion = "select second_opinion ->> 'compared' from finding"
-    async with worker(dsn) as process:
+    async with worker(dsn) as process, plant.service.transaction() as held:
+        await held.execute("select from finding where finding_id = %s for no key update", (finding_id,))
         async with plant.service.transaction() as tx:
             await defer(tx, "finding_to_alarm", finding_id=finding_id)
         await until(

@@ -17,6 +17,8 @@ from vigia.errors import ConfigError
 from vigia.settings import load_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from _typeshed import DataclassInstance
 
 app = typer.Typer(no_args_is_help=True)
@@ -239,7 +241,7 @@ def detect(
     healthy: Annotated[float, typer.Option(min=0.01, max=1.0, help="This share of the rows, from the first, is taken as healthy.")] = 0.2,
     as_json: AsJson = False,
 ) -> None:
-    """Find anomalies in a file of your own, and say which channels explain each."""
+    """Find anomalies in a file of your own, which channels explain each, and whether a single channel ever moved like that before."""
     from vigia.analytics.evaluate import own
 
     found = own.detect(own.read(csv, time, mode, ignore or ()), healthy)
@@ -251,9 +253,18 @@ def detect(
         sys.stdout.write(f"too few rows to judge channels together in mode {', '.join(found.modes_too_short)}\n")
     for one in found.findings:
         why = ", ".join(f"{name} {share:.0%}" for name, share in one.channels.items())
-        sys.stdout.write(
-            f"{one.first} to {one.last}  {one.detector}{f', mode {one.mode}' if one.mode else ''}: {why} (score {one.score})\n"
-        )
+        said = f"{one.first} to {one.last}  {one.detector}{f', mode {one.mode}' if one.mode else ''}: {why} (score {one.score})"
+        sys.stdout.write(f"{said}{_opinion(one.second_opinion)}\n")
+
+
+def _opinion(found: "Mapping[str, Any] | None") -> str:
+    """A second opinion as the end of a line."""
+    if found is None:
+        return ""
+    if "refused" in found:
+        return f"; its shape not compared: {found['refused'].replace('_', ' ')}"
+    as_unusual = round(found["p_value"] * (found["compared"] + 1)) - 1
+    return f"; its shape most like {found['nearest_at']}, {as_unusual} of {found['compared']} stretches before were as unusual"
 
 
 def _tell(found: "DataclassInstance", *, as_json: bool) -> None:

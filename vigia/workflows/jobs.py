@@ -23,7 +23,7 @@ TaskName = Literal[
 
 QUEUE = "vigia"
 LATER_QUEUE = "vigia_later"
-"""What takes seconds of computing and may wait. A worker runs it beside the other queue, so that no alarm waits behind it."""
+"""What takes computing and may wait. A worker runs it beside the other queue, so that no alarm waits behind it."""
 
 _DISPATCH_LOCK = "dispatch"  # two visits planned at once could pick the same technician for the same hour
 

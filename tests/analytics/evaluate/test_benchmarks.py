@@ -131,6 +131,23 @@ def test_a_file_of_ones_own(skab: Path) -> None:
     assert set(together[0]["channels"]) == {"A", "B"}
 
 
+def test_a_finding_of_one_channel_has_a_second_opinion(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    a = np.sin(np.arange(1_200) * 2 * np.pi / 40) + rng.normal(0, 0.05, 1_200)
+    a[1_000:1_030] += 3 * np.sin(np.arange(30) * 2 * np.pi / 7)
+    table = [[t, *row] for t, row in zip(stamps(1_200, 60), np.column_stack((a, rng.normal(size=1_200))).tolist(), strict=True)]
+    write(tmp_path / "own.csv", ["at", "a", "b"], table)
+    found = run("detect", "--csv", tmp_path / "own.csv", "--time", "at")
+    (one,) = [one for one in found["findings"] if one["detector"] == "one channel" and one["first"] >= "2026-01-01T16:40"]
+    opinion = one["second_opinion"]
+    assert (opinion["method"], opinion["step_s"]) == ("matrix_profile", 60.0)
+    assert opinion["p_value"] == 1 / (opinion["compared"] + 1) < 0.05
+    assert opinion["nearest_at"] <= opinion["past_until"] < one["first"]
+    assert all(one["second_opinion"] is None for one in found["findings"] if one["detector"] == "channels together")
+    told = CliRunner().invoke(app, ["analytics", "detect", "--csv", str(tmp_path / "own.csv"), "--time", "at"]).stdout
+    assert f"0 of {opinion['compared']} stretches before were as unusual" in told
+
+
 def test_modes_are_learned_and_judged_by_themselves(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     mode = np.repeat(["low", "high"] * 10, 60)

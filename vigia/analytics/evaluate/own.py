@@ -1,7 +1,8 @@
 """Anyone's own file: what the detectors find in it, and why.
 
-Each numeric column is looked at alone for surprises; two and more also together, by what the file's first part, taken as healthy,
-teaches. With a column that tells the operating mode, each mode is learned and judged by itself.
+Each numeric column is looked at alone for surprises, and each of these once more beside the column's own past; two and more also
+together, by what the file's first part, taken as healthy, teaches. With a column that tells the operating mode, each mode is learned and
+judged by itself.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vigia.analytics.detectors import likeness
 from vigia.analytics.detectors.subspace import LEAST_ROWS, MOST, Subspace
 from vigia.analytics.detectors.surprise import THRESHOLD, Surprise
 from vigia.analytics.evaluate import files
@@ -30,7 +32,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class OwnFinding:
     """`score` is its highest: of one channel, about -log10 of the probability; of channels together, multiples of the limit.
 
-    `channels` are those that explain it, with their share of the score.
+    `channels` are those that explain it, with their share of the score. `second_opinion`, of one channel: whether its shape was seen
+    before in the file (`detectors.likeness.opinion`).
     """
 
     first: str
@@ -39,6 +42,7 @@ class OwnFinding:
     mode: str | None
     score: float
     channels: dict[str, float]
+    second_opinion: dict[str, float | str] | None = None
 
 
 @dataclass(frozen=True)
@@ -116,12 +120,15 @@ def _by_mode(modes: list[str]) -> list[tuple[str | None, NDArray[np.int64]]]:
 
 
 def _alone(file: OwnFile, mode: str | None, rows: NDArray[np.int64], at: int) -> list[OwnFinding]:
-    ts, name = file.ts[rows], file.names[at]
-    scores = Surprise().score(ts, file.rows[rows, at])
-    return [
-        OwnFinding(_said(ts[first]), _said(ts[last]), ALONE, mode, round(float(scores[first : last + 1].max()), 2), {name: 1.0})
-        for first, last in _runs(scores >= THRESHOLD)
-    ]
+    ts, value, name = file.ts[rows], file.rows[rows, at], file.names[at]
+    scores = Surprise().score(ts, value)
+    known = np.where(np.abs(value) < MOST, value, np.nan)
+    found = []
+    for first, last in _runs(scores >= THRESHOLD):
+        opinion = likeness.opinion(ts, known, int(ts[0]), int(ts[first]))
+        score = round(float(scores[first : last + 1].max()), 2)
+        found.append(OwnFinding(_said(ts[first]), _said(ts[last]), ALONE, mode, score, {name: 1.0}, opinion))
+    return found
 
 
 def _together(file: OwnFile, mode: str | None, rows: NDArray[np.int64], learned: int) -> list[OwnFinding]:
