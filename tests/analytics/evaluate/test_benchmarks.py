@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import os
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,33 @@ def test_tep(tep: Path) -> None:
     assert found["far"] < 0.02
     assert found["delay_min_by_fault"]["01"] <= 15
     assert found["delay_min_by_fault"]["02"] is None
+
+
+def test_tep_as_the_ingest_pass_sees_it(tep: Path) -> None:
+    found = run("evaluate", "tep", "--data", tep)["live"]
+    delays = found.pop("delay_min_by_fault")
+    assert found == {"faults_found": 1, "false_alarms": 0, "healthy_h": 48.0, "false_alarms_before_faults": 0}
+    assert 6 <= delays["01"] <= 30  # an alarm takes three rows
+    assert delays["02"] is None
+    (tep / "d00_te.dat.gz").unlink()
+    (tep / "d01_te.dat.gz").unlink()
+    found = run("evaluate", "tep", "--data", tep)["live"]
+    assert (found["false_alarms"], found["healthy_h"], found["delay_min_by_fault"]) == (None, None, {"02": None})
+    np.savetxt(tep / "d00.dat", np.loadtxt(tep / "d00.dat").T[:400])
+    assert run("evaluate", "tep", "--data", tep)["live"] is None  # ingest waits for more
+
+
+def test_the_tep_figures_of_the_documentation_are_those_of_the_data() -> None:
+    data = os.environ.get("VIGIA_TEST_DATA")
+    if not data or not (Path(data) / "tep").is_dir():
+        pytest.skip("NOT MEASURED ON THE TENNESSEE EASTMAN PROCESS: name a folder that holds its files in tep/ in VIGIA_TEST_DATA")
+    found = run("evaluate", "tep", "--data", Path(data) / "tep")
+    assert (found["faults"], round(found["detection_rate"], 2), found["far"]) == (10, 0.80, 0.0)
+    live = found["live"]
+    assert [fault for fault, delay in live["delay_min_by_fault"].items() if delay is None] == ["03", "09"]
+    delays = [delay for delay in live["delay_min_by_fault"].values() if delay is not None]
+    assert (live["faults_found"], min(delays), max(delays)) == (8, 6.0, 81.0)
+    assert (live["false_alarms"], live["false_alarms_before_faults"]) == (0, 0)
 
 
 def test_a_file_of_ones_own(skab: Path) -> None:

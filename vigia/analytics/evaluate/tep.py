@@ -2,6 +2,8 @@
 
 The false-alarm rate is measured on `d00_te`, which neither set the limit nor was learned from, and again on the healthy first rows of
 the fault files; without a `d00_te` only there. Each fault that is there counts the same. The training files of the faults are not used.
+
+Beside it stands what the detector of the ingest pass does with the same files, told reading by reading: it raises alarms, at moments.
 """
 
 import re
@@ -11,7 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vigia.analytics import baselines
 from vigia.analytics.detectors.subspace import BaselineError, Subspace, Watched
+from vigia.analytics.detectors.together import Baseline, Watch
 from vigia.analytics.evaluate import files
 from vigia.analytics.evaluate.errors import DataError
 
@@ -21,12 +25,33 @@ FAULT_FROM = 160
 IN_A_ROW = 3
 """A fault counts as found with the first of so many alarms in a row."""
 SAMPLE_MIN = 3
+_STEP_US = SAMPLE_MIN * 60 * 1_000_000
 _TEST = re.compile(r"d(\d\d)_te\.dat")
 
 
 @dataclass(frozen=True)
+class LiveResult:
+    """What the detector of the ingest pass raises, its baseline learned from `d00`.
+
+    faults_found : with an alarm that starts after the fault did
+    delay_min_by_fault : minutes from the first row with the fault to the alarm; None: never
+    false_alarms : in `d00_te`, which is healthy for `healthy_h` hours; None without the file
+    false_alarms_before_faults : in the rows of the fault files before the fault, of all files
+    """
+
+    faults_found: int
+    delay_min_by_fault: dict[str, float | None]
+    false_alarms: int | None
+    healthy_h: float | None
+    false_alarms_before_faults: int
+
+
+@dataclass(frozen=True)
 class TepResult:
-    """Shares 0 to 1. `detection_rate` is the mean over faults of the share of faulty rows that alarm; delays in minutes, None: never."""
+    """Shares 0 to 1. `detection_rate` is the mean over faults of the share of faulty rows that alarm; delays in minutes, None: never.
+
+    `live` is None when `d00` is too short for a baseline as ingest wants it.
+    """
 
     faults: int
     detection_rate: float
@@ -34,17 +59,21 @@ class TepResult:
     far_before_faults: float
     detection_rate_by_fault: dict[str, float]
     delay_min_by_fault: dict[str, float | None]
+    live: LiveResult | None
 
 
 def measure(folder: Path) -> tuple[TepResult, dict[str, Watched]]:
     """The figures, and the statistics of each test file. Raises DataError."""
-    learned = _learn(_only(folder, "d00.dat"))
+    process = _only(folder, "d00.dat")
+    learned = _learn(process)
     tests = {match[1]: path for path in files.find(folder, "_te.dat") if (match := _TEST.fullmatch(files.named(path))) and match[1] != "00"}
     if not tests:
         message = f"{folder} holds no fault, such as d01_te.dat."
         raise DataError(message)
-    watched = {fault: learned.watch(_faulty(path)) for fault, path in sorted(tests.items())}
-    healthy = learned.watch(_read(_only(folder, "d00_te.dat"))) if files.find(folder, "d00_te.dat") else None
+    faulty = {fault: _faulty(path) for fault, path in sorted(tests.items())}
+    calm = _read(_only(folder, "d00_te.dat")) if files.find(folder, "d00_te.dat") else None
+    watched = {fault: learned.watch(rows) for fault, rows in faulty.items()}
+    healthy = None if calm is None else learned.watch(calm)
     alarms = {fault: statistics.ratio > 1.0 for fault, statistics in watched.items()}
     rates = {fault: float(alarm[FAULT_FROM:].mean()) for fault, alarm in alarms.items()}
     before = float(np.mean([alarm[:FAULT_FROM].mean() for alarm in alarms.values()]))
@@ -55,8 +84,41 @@ def measure(folder: Path) -> tuple[TepResult, dict[str, Watched]]:
         far_before_faults=before,
         detection_rate_by_fault=rates,
         delay_min_by_fault={fault: _delay(alarm[FAULT_FROM:]) for fault, alarm in alarms.items()},
+        live=_live(_read(process), faulty, calm),
     )
     return result, watched if healthy is None else {"00": healthy, **watched}
+
+
+def _live(process: NDArray[np.float64], faulty: dict[str, NDArray[np.float64]], calm: NDArray[np.float64] | None) -> LiveResult | None:
+    used = baselines.varying(process)
+    try:
+        baseline = baselines.learned(_moments(process), process[:, used], np.zeros((len(process), 0)))
+    except BaselineError:
+        return None
+    started = {fault: _alarms(baseline, rows[:, used]) for fault, rows in faulty.items()}
+    found = {fault: next((row for row in rows if row >= FAULT_FROM), None) for fault, rows in started.items()}
+    return LiveResult(
+        faults_found=sum(row is not None for row in found.values()),
+        delay_min_by_fault={fault: None if row is None else float((row - FAULT_FROM) * SAMPLE_MIN) for fault, row in found.items()},
+        false_alarms=None if calm is None else len(_alarms(baseline, calm[:, used])),
+        healthy_h=None if calm is None else len(calm) * SAMPLE_MIN / 60,
+        false_alarms_before_faults=sum(row < FAULT_FROM for rows in started.values() for row in rows),
+    )
+
+
+def _alarms(baseline: Baseline, rows: NDArray[np.float64]) -> list[int]:
+    """The rows, from 0, in which an alarm starts; the watch is at rest before the first."""
+    count, channels = rows.shape
+    watch = Watch()
+    watch.change({0: (baseline, tuple(range(channels)))})
+    point = np.tile(np.arange(channels, dtype=np.int32), count)
+    signs = watch.score(point, np.repeat(_moments(rows), channels), rows.ravel(), str)
+    return [ts // _STEP_US - 1 for _, ts, _ in signs]
+
+
+def _moments(rows: NDArray[np.float64]) -> NDArray[np.int64]:
+    """When the rows were sampled, microseconds; the first one step after 0."""
+    return np.arange(1, len(rows) + 1, dtype=np.int64) * _STEP_US
 
 
 def _only(folder: Path, name: str) -> Path:
