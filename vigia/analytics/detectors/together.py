@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 
 from vigia.analytics.detectors.sign import Sign
 from vigia.analytics.detectors.subspace import BaselineError
-from vigia.analytics.kernels import order
+from vigia.analytics.kernels import moments
 from vigia.analytics.kernels import together as kernel
-from vigia.analytics.kernels.together import Fleet, Rows, Shape
+from vigia.analytics.kernels.moments import Places
+from vigia.analytics.kernels.together import Fleet, Shape
 
 NAME: Final = "together"
 BUDGET: Final = 1.0
@@ -150,6 +151,15 @@ def _limit(square: NDArray[np.float64], step_s: float) -> float:
     return max(from_here * float(max(a_week / BUDGET, 1.0) ** slope), float(square.max()))
 
 
+class _Before(NamedTuple):
+    """What was remembered of the machines that the last readings are of."""
+
+    machines: NDArray[np.int64]
+    memory: NDArray[np.float64]
+    times: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+
 class Watch:
     """The machines that have a baseline, and what is remembered of each."""
 
@@ -157,9 +167,9 @@ class Watch:
         self._baselines: dict[int, tuple[Baseline, tuple[int, ...]]] = {}
         self._number: dict[int, int] = {}
         self._assets: list[int] = []
-        self._place = np.zeros((0, 2), np.int32)
+        self._places = Places(np.zeros(0, np.int32), np.zeros(0, np.int16))
         self._fleet: Fleet | None = None
-        self._before: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]] | None = None
+        self._before: _Before | None = None
 
     def __len__(self) -> int:
         return len(self._baselines)
@@ -175,10 +185,11 @@ class Watch:
         self._fleet = _packed([self._baselines[asset][0] for asset in self._assets])
         self._before = None
         width = 1 + max((max(points) for _, points in self._baselines.values()), default=-1)
-        self._place = np.full((width, 2), -1, np.int32)
+        self._places = Places(np.full(width, -1, np.int32), np.zeros(width, np.int16))
         for asset, number in self._number.items():
             points = self._baselines[asset][1]
-            self._place[list(points)] = np.column_stack((np.full(len(points), number), np.arange(len(points))))
+            self._places.machine[list(points)] = number
+            self._places.column[list(points)] = np.arange(len(points))
             if asset in kept:
                 for old, new in zip(kept[asset], self._memory(asset), strict=True):
                     new[:] = old
@@ -195,16 +206,12 @@ class Watch:
         name : a point's, by its id. `Sign.reading` is the point that tells most
         """
         fleet = self._fleet
-        if fleet is None or not len(self._baselines):
+        if fleet is None:
             return []
-        self._before = (fleet.memory.copy(), fleet.times.copy(), fleet.counts.copy())
-        known = np.flatnonzero(point < len(self._place))
-        known = known[self._place[point[known], 0] >= 0]
-        if not len(known):
-            return []
-        machine, column = self._place[point[known]].T
-        _, by_time = order.by_slot(order.Rows(machine.copy(), ts[known], value[known], column.astype(np.int16)), len(self._assets))
-        return self._signs(kernel.watch(fleet, Rows(by_time.slot, by_time.ts, by_time.quality, by_time.value)), name)
+        rows = moments.by_machine(self._places, fleet.times[:, 0], point, ts, value)
+        touched = np.flatnonzero(np.diff(rows.first))
+        self._before = _Before(touched, kernel.kept(fleet, touched), fleet.times[touched], fleet.counts[touched])
+        return self._signs(kernel.watch(fleet, rows), name)
 
     def _signs(self, alarms: kernel.Alarms, name: Callable[[int], str]) -> list[tuple[int, int, Sign]]:
         found = []
@@ -218,8 +225,9 @@ class Watch:
     def undo(self) -> None:
         """Forget what the last `score` took in."""
         if self._before is not None and self._fleet is not None:
-            for now, before in zip((self._fleet.memory, self._fleet.times, self._fleet.counts), self._before, strict=True):
-                now[:] = before
+            machines, memory, times, counts = self._before
+            kernel.put_back(self._fleet, machines, memory)
+            self._fleet.times[machines], self._fleet.counts[machines] = times, counts
         self._before = None
 
     def done(self) -> None:
@@ -253,4 +261,7 @@ def warm_up() -> None:
     healthy = kernel.Healthy(np.zeros((1, 0)), np.zeros(0), np.zeros((1, 1)), np.ones((1, 1)), np.ones((1, 1)), np.ones(1), 1.0, LOWER)
     fleet = _packed([Baseline(healthy, 1, np.zeros(1))])
     assert fleet is not None  # noqa: S101 - of one machine
-    kernel.watch(fleet, Rows(np.zeros(1, np.int32), np.zeros(1, np.int64), np.zeros(1, np.int16), np.zeros(1)))
+    places = Places(np.zeros(1, np.int32), np.zeros(1, np.int16))
+    rows = moments.by_machine(places, fleet.times[:, 0], np.zeros(1, np.int32), np.zeros(1, np.int64), np.zeros(1))
+    kernel.put_back(fleet, rows.first[:1], kernel.kept(fleet, rows.first[:1]))
+    kernel.watch(fleet, rows)

@@ -10,6 +10,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from vigia.analytics.kernels.moments import Rows
+
 CALM, ALARMED = 0, 1
 ENTERED: Final = 3  # rows in a row beyond the limit that start an alarm
 LEFT: Final = 10  # rows in a row below `lower` that end one
@@ -84,15 +86,6 @@ class Fleet(NamedTuple):
     counts: NDArray[np.int64]
 
 
-class Rows(NamedTuple):
-    """Readings sorted by (machine, ts); `column` is a channel of the machine, or behind those a setting; times in microseconds."""
-
-    machine: NDArray[np.int32]
-    ts: NDArray[np.int64]
-    column: NDArray[np.int16]
-    value: NDArray[np.float64]
-
-
 class Alarms(NamedTuple):
     """Where alarms start: which machine, at which moment, the statistic there in multiples of the limit, and the smoothed channels."""
 
@@ -107,16 +100,19 @@ def healthy_of(fleet: Fleet, m: int) -> Healthy:
     """Of machine `m`, in place."""
     channels, settings, modes, components = fleet.shape[m]
     book = fleet.book[fleet.book_at[m] :]
-    ends = np.cumsum(
-        np.array([2, modes * settings, settings, modes * channels, modes * channels, components * channels, components], np.int64)
-    )
+    centre = 2
+    scale = centre + modes * settings
+    mean = scale + settings
+    inverse = mean + modes * channels
+    axes = inverse + modes * channels
+    weight = axes + components * channels
     return Healthy(
-        book[ends[0] : ends[1]].reshape(modes, settings),
-        book[ends[1] : ends[2]],
-        book[ends[2] : ends[3]].reshape(modes, channels),
-        book[ends[3] : ends[4]].reshape(modes, channels),
-        book[ends[4] : ends[5]].reshape(components, channels),
-        book[ends[5] : ends[6]],
+        book[centre:scale].reshape(modes, settings),
+        book[scale:mean],
+        book[mean:inverse].reshape(modes, channels),
+        book[inverse:axes].reshape(modes, channels),
+        book[axes:weight].reshape(components, channels),
+        book[weight : weight + components],
         book[0],
         book[1],
     )
@@ -129,6 +125,30 @@ def memory_of(fleet: Fleet, m: int) -> Memory:
     at = fleet.memory_at[m]
     split = at + channels + settings
     return Memory(fleet.memory[at:split], fleet.memory[split : split + channels], fleet.times[m], fleet.counts[m])
+
+
+@njit(cache=True, nogil=True)
+def kept(fleet: Fleet, machines: NDArray[np.int64]) -> NDArray[np.float64]:
+    """A copy of what is remembered of `machines`, one behind the other, without their times and counts."""
+    size = 0
+    for m in machines:
+        size += 2 * fleet.shape[m, 0] + fleet.shape[m, 1]
+    out, at = np.empty(size), 0
+    for m in machines:
+        wide = 2 * fleet.shape[m, 0] + fleet.shape[m, 1]
+        out[at : at + wide] = fleet.memory[fleet.memory_at[m] : fleet.memory_at[m] + wide]
+        at += wide
+    return out
+
+
+@njit(cache=True, nogil=True)
+def put_back(fleet: Fleet, machines: NDArray[np.int64], copy: NDArray[np.float64]) -> None:
+    """What `kept` gave is remembered again."""
+    at = 0
+    for m in machines:
+        wide = 2 * fleet.shape[m, 0] + fleet.shape[m, 1]
+        fleet.memory[fleet.memory_at[m] : fleet.memory_at[m] + wide] = copy[at : at + wide]
+        at += wide
 
 
 @njit(cache=True, nogil=True)
@@ -145,7 +165,7 @@ def mode_of(settings: NDArray[np.float64], healthy: Healthy) -> int:
     return best
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})  # sums in several strands; nothing here is NaN
 def statistic(smooth: NDArray[np.float64], healthy: Healthy) -> float:
     """T2 and SPE together, in multiples of the limit."""
     total = 0.0
@@ -190,31 +210,28 @@ def judge(counts: NDArray[np.int64], ratio: float, lower: float) -> bool:
 
 @njit(cache=True, nogil=True)
 def watch(fleet: Fleet, rows: Rows) -> Alarms:
-    """Advance the machines by their readings. A reading older than its machine's moment under way is left out."""
+    """Advance the machines by their readings, of which none is older than its machine's moment under way."""
     n, widest = len(rows.ts), fleet.shape[:, 0].max()
     out = Alarms(np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n), np.empty((n, widest)))
     found = 0
-    m = np.int64(-1)
-    memory, healthy, near = memory_of(fleet, 0), healthy_of(fleet, 0), np.int64(0)
-    for i in range(len(rows.ts)):
-        if rows.machine[i] != m:
-            m = rows.machine[i]
-            memory, healthy = memory_of(fleet, m), healthy_of(fleet, m)
-            near = np.int64(healthy.memory_s / A_US * (NEAR / STEPS))
-        ts = rows.ts[i]
-        if ts < memory.times[0]:
+    for m in range(len(rows.first) - 1):
+        if rows.first[m] == rows.first[m + 1]:
             continue
-        if ts >= memory.times[0] + near or memory.times[0] == 0:
-            if memory.times[0] > 0:
-                ratio = take(memory, healthy)
-                if judge(memory.counts, ratio, healthy.lower):
-                    out.machine[found], out.ts[found], out.ratio[found] = m, memory.times[0], ratio
-                    out.smooth[found, : len(memory.smooth)] = memory.smooth
-                    found += 1
-                memory.times[1] = memory.times[0]
-            memory.times[0] = ts
-        if rows.column[i] < len(memory.smooth) or np.isfinite(rows.value[i]):  # a setting stands until another is told
-            memory.newest[rows.column[i]] = rows.value[i]
+        memory, healthy = memory_of(fleet, m), healthy_of(fleet, m)
+        near = np.int64(healthy.memory_s / A_US * (NEAR / STEPS))
+        for i in range(rows.first[m], rows.first[m + 1]):
+            ts = rows.ts[i]
+            if ts >= memory.times[0] + near or memory.times[0] == 0:
+                if memory.times[0] > 0:
+                    ratio = take(memory, healthy)
+                    if judge(memory.counts, ratio, healthy.lower):
+                        out.machine[found], out.ts[found], out.ratio[found] = m, memory.times[0], ratio
+                        out.smooth[found, : len(memory.smooth)] = memory.smooth
+                        found += 1
+                    memory.times[1] = memory.times[0]
+                memory.times[0] = ts
+            if rows.column[i] < len(memory.smooth) or np.isfinite(rows.value[i]):  # a setting stands until another is told
+                memory.newest[rows.column[i]] = rows.value[i]
     return Alarms(out.machine[:found], out.ts[:found], out.ratio[:found], out.smooth[:found])
 
 
