@@ -78,8 +78,8 @@ def test_units_that_are_none_are_refused(text: str) -> None:
 def test_the_benchmark_prints_one_json_object(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from vigia.analytics.evaluate import turbofan  # noqa: PLC0415 - patched where the command finds it
 
-    figures = turbofan.Figures(*[0.5] * 17)
-    found = turbofan.CmapssResult(*[0.5] * 17, "FD001", 1, 1, 30.0, 125.0, 0.5, 0.5, "with_age", figures, figures)
+    figures = turbofan.Figures(*[0.5] * 19)
+    found = turbofan.CmapssResult(*[0.5] * 19, "FD001", 1, 1, 30.0, 125.0, 0.5, 0.5, "with_age", figures, figures)
     monkeypatch.setattr(turbofan, "evaluate", lambda *_, **__: (found, None))
     said = CliRunner().invoke(app, ["evaluate", "cmapss", "--data", str(tmp_path), "--json"])
     assert json.loads(said.output)["rmse_capped"] == 0.5

@@ -47,6 +47,7 @@ def test_five_real_failures_teach_how_far_engines_wear(five: Prognosis, runs: li
         assert outcomes[-1].probability > 0.7
         assert outcomes[-1].life_p50 < 30 < outcomes[40].life_p50
         assert outcomes[-1].reasons
+        assert all(one.within[0] <= one.within[1] == one.probability <= one.within[2] for one in outcomes)
         assert sum(reason.share for reason in outcomes[-1].reasons) <= 1 + 1e-9 or len(outcomes[-1].reasons) == 5
 
 
@@ -56,6 +57,9 @@ def test_sensors_that_say_nothing_leave_the_survival_curve(runs: list[cmapss.Run
     outcomes = follow(model, blind(turbofan.histories(runs[10:11])[0]))
     assert outcomes[20].probability < outcomes[-1].probability
     assert outcomes[-1].life_p50 < outcomes[20].life_p50
+    for one in outcomes:
+        assert one.within[0] <= one.within[1] == one.probability <= one.within[2]
+    assert (np.diff([one.within[2] for one in outcomes]) >= 0).all()  # the older, the likelier
     assert not outcomes[-1].reasons
 
 

@@ -1,5 +1,6 @@
 """A trained model is honest about unseen machines, says why, and is the same after saving and loading."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,7 +14,9 @@ from vigia.analytics.prognosis import train as training
 from vigia.analytics.prognosis.calibration import LifeIntervals, OutOfUnit, ProbabilityCalibration
 from vigia.analytics.prognosis.errors import ModelFileError
 from vigia.analytics.prognosis.follow import Cycle, Follower, Outcome
+from vigia.analytics.prognosis.horizons import Horizons, of_life
 from vigia.analytics.prognosis.model import Method, Prognosis, lowest_health
+from vigia.analytics.prognosis.train import History
 
 pytestmark = pytest.mark.xdist_group("prognosis")  # one process trains the model for both modules
 
@@ -47,6 +50,9 @@ class Witness:
         self.predicted.update(rows[:, 0])
         return np.zeros(len(rows)), np.zeros(len(rows))
 
+    def chances(self, rows: np.ndarray, _life: np.ndarray, horizons: tuple[float, ...]) -> np.ndarray:
+        return np.zeros((len(rows), len(horizons)))
+
 
 def test_no_machine_is_predicted_by_trees_that_have_seen_it(runs: list[cmapss.Run], monkeypatch: pytest.MonkeyPatch) -> None:
     def whose(_spec: object, histories: list[training.History]) -> np.ndarray:
@@ -69,6 +75,58 @@ def test_probability_rises_and_life_falls_towards_the_failure(unseen: list[list[
         assert outcomes[-1].life_p50 < 15
         assert outcomes[20].health > 80
         assert outcomes[-1].health < 20
+
+
+def test_each_horizon_has_its_probability_and_a_longer_one_no_smaller(unseen: list[list[Outcome]], model: Prognosis) -> None:
+    assert model.horizons.every == (10.0, 30.0, 60.0)
+    for outcome in (one for outcomes in unseen for one in outcomes):
+        soon, main, late = outcome.within
+        assert 0 <= soon <= main == outcome.probability <= late <= 1
+    for outcomes in unseen:
+        assert outcomes[-1].within[0] > 0.5
+        assert outcomes[-45].within[0] < 0.2 < outcomes[-45].within[2]
+
+
+def test_every_horizon_keeps_how_good_it_was(model: Prognosis) -> None:
+    kept = model.metrics["horizons"]
+    assert [one["horizon"] for one in kept] == [10.0, 30.0, 60.0]
+    for one in kept:
+        assert one["brier"] < one["brier_of_the_base_rate"] / 2
+        assert sum(band["rows"] for band in one["reliability"]) == model.metrics["rows"]
+    main = kept[1]
+    assert main["brier"] == model.metrics["out_of_fold"]["brier"]
+    assert main["reliability"] == model.metrics["reliability"]
+
+
+def test_probabilities_that_cross_are_put_in_order() -> None:
+    generator = np.random.default_rng(5)
+    life = np.linspace(0, 125, 200)
+    noisy = [generator.random(200) < 1 / (1 + np.exp((life - at) / slope)) for at, slope in ((20, 30), (40, 2))]
+    told = np.ones(200, np.bool_)
+    fitted = Horizons.fit(30.0, (10.0, 60.0), of_life(life, (10.0, 60.0)), [(fails, told) for fails in noisy])
+    soon, main, late = fitted(np.full(200, 0.3), of_life(life, (10.0, 60.0))).values()
+    assert (soon <= main).all()
+    assert (main <= late).all()
+    assert (soon == main).any()
+    assert (main == late).any()
+
+
+def test_a_horizon_within_which_all_failed_is_left_out(runs: list[cmapss.Run]) -> None:
+    short = [History(*(part[-55:] for part in (one.settings, one.sensors, one.ages, one.remaining))) for one in turbofan.histories(runs)]
+    model = training.train(short, turbofan.options(30.0, trees=2))
+    assert model.horizons.every == (10.0, 30.0)
+    assert [one["horizon"] for one in model.metrics["horizons"]] == [10.0, 30.0]
+
+
+def test_what_no_verdict_tells_of_a_horizon_teaches_it_nothing(runs: list[cmapss.Run]) -> None:
+    ends = [training.Ended.FAILED, training.Ended.CONFIRMED, training.Ended.SOUND, training.Ended.OPEN]
+    histories = [replace(one, ended=ended) for one, ended in zip(turbofan.histories(runs[:4]), ends, strict=True)]
+    rows = training._rows(histories, turbofan.options(30.0))
+    for horizon in (10.0, 60.0):
+        fails, told = rows.within(horizon)
+        known = [(int(fails[rows.unit == unit].sum()), int((~told)[rows.unit == unit].sum())) for unit in range(4)]
+        within = int(horizon) + 1
+        assert known == [(within, 0), (5, within - 5), (0, 0), (0, within)]
 
 
 def test_quantiles_are_ordered_and_within_the_cap(unseen: list[list[Outcome]], model: Prognosis) -> None:

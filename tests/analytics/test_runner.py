@@ -221,6 +221,9 @@ async def test_an_alarm_is_asked_for_at_the_cycle_the_rule_decides(
     assert jobs(dsn)[0] == found[first].prediction_id
     left = len(found) - 1 - first
     assert 10 <= left <= 60
+    said = found[first].probabilities
+    assert [each["horizon"] for each in said] == [10.0, 30.0, 60.0]
+    assert said[0]["probability"] <= said[1]["probability"] == found[first].probability <= said[2]["probability"]
     assert found[first].contributions[0].keys() == {"point", "share", "value", "healthy", "unit"}
     unit = cmapss.UNITS[cmapss.SENSORS.index(found[-1].contributions[0]["point"])]
     assert found[-1].contributions[0]["unit"] == unit

@@ -241,7 +241,8 @@ class _Filler:
     def known(self, standing: dict[str, int], version_id: int) -> None:
         numbers = {"horizon": 30, "probability": 0.8, "life_p10": 10, "life_p50": 20, "life_p90": 30, "health": 40}
         why = Jsonb([{"point": "T50", "share": 0.5, "value": 1.0, "healthy": 0.9, "unit": "[degR]"}])
-        about = {"failure_mode": "wear", "at": NOW, "contributions": why, "model_version_id": version_id}
+        within = Jsonb([{"horizon": 10, "probability": 0.2}, {"horizon": 30, "probability": 0.8}])
+        about = {"failure_mode": "wear", "at": NOW, "probabilities": within, "contributions": why, "model_version_id": version_id}
         self.add("prediction", **standing, **numbers, **about)
         found = {"point_id": self.tenant.ids["point_id"], "detector": "drift", "at": NOW, "score": 1.5, "why": Jsonb({"mean": 1.0})}
         self.add("finding", customer_id=standing["customer_id"], asset_id=standing["asset_id"], **found)

@@ -264,6 +264,9 @@ def _predictions(flight: Flight, model: int) -> Iterator[NewPrediction]:
             at=at(hour),
             horizon=HORIZON,
             probability=min(0.985, chance),
+            probabilities=[
+                {"horizon": horizon, "probability": min(0.985, chance) ** (HORIZON / horizon)} for horizon in (10.0, HORIZON, 60.0)
+            ],
             life_p10=max(0.0, life * 0.78 - 3),
             life_p50=life,
             life_p90=life * 1.18 + 5,

@@ -143,6 +143,18 @@ def test_the_keyboard_alone_leads_from_log_in_to_a_sensor_reading(visitor: Visit
     expect(readout).to_contain_text("T50")
 
 
+def test_an_engine_and_its_order_say_how_likely_it_fails_within_each_horizon(visitor: Visitor) -> None:
+    flown = visitor.portal.flown
+    page = visitor.enter(CUSTOMER)
+    for path in (f"/engines/{flown.roles['EC-V01-R']}", f"/work-orders/{flown.orders['EC-V01-R']}"):
+        page.goto(visitor.portal.url + path)
+        expect(page.get_by_role("term").filter(has_text=re.compile("^within"))).to_have_text(
+            ["within 10 cycles", "within 30 cycles", "within 60 cycles"]
+        )
+        shares = page.locator(".horizons dd").all_text_contents()
+        assert shares == sorted(shares, key=lambda text: float(text.strip("%")))
+
+
 def test_every_chart_has_its_table_and_file(visitor: Visitor) -> None:
     page = visitor.enter(CUSTOMER, f"/engines/{visitor.portal.flown.roles['EC-V01-R']}")
     settle(page)

@@ -77,9 +77,10 @@ class Plant:
         """A stored prediction; its id."""
         async with self.service.transaction() as tx:
             cursor = await tx.execute(
-                """insert into prediction (customer_id, role_id, asset_id, failure_mode, at, horizon, probability,
+                """insert into prediction (customer_id, role_id, asset_id, failure_mode, at, horizon, probability, probabilities,
                                            life_p10, life_p50, life_p90, health, contributions, model_version_id)
-                   select 1, role_id, asset_id, 'hpc_degradation', %s, 30, %s, %s, %s, %s, 50,
+                   select 1, role_id, asset_id, 'hpc_degradation', %s, 30, %s,
+                          '[{"horizon": 10, "probability": 0.1}, {"horizon": 30, "probability": 0.6}]', %s, %s, %s, 50,
                           '[{"point": "T50", "share": 0.6, "value": 1425, "healthy": 1400, "unit": "[degR]"}]', 1
                    from installation where asset_id = %s and removed_at is null
                    returning prediction_id""",

@@ -10,6 +10,7 @@ import pytest
 
 from vigia.domain.errors import InvalidValueError, NotFoundError, SpareUnavailableError, TransitionRefusedError
 from vigia.domain.work_orders import Autonomy
+from vigia.store import causes
 from vigia.workflows import approve_work_order, case_to_work_order, complete_step, dispatch_day, finish_work_order, start_work_order
 from vigia.workflows.finding_to_alarm import handle_prediction
 from vigia.workflows.finish_work_order import WorkReport
@@ -66,6 +67,14 @@ async def test_a_prediction_becomes_one_alarm_one_case_and_one_order_with_its_vi
     assert await plant.rows("select technician_id, planned_from, planned_until from visit") == [(1, at(108), at(112))]
     assert [row[0] for row in await plant.rows("select state from work_order_event order by 1")] == ["approved", "dispatched", "scheduled"]
     assert await plant.value("select count(*) from work_order_step where work_order_id = %(id)s", id=order_id) == 8
+
+
+async def test_the_order_keeps_the_probability_within_each_horizon(plant: Plant) -> None:
+    prediction = await plant.predict(1, 10, 0.6)
+    async with plant.service.transaction() as tx:
+        cause = await causes.prediction(tx, prediction)
+    assert cause is not None
+    assert cause.reason["probabilities"] == [{"horizon": 10, "probability": 0.1}, {"horizon": 30, "probability": 0.6}]
 
 
 async def test_the_same_prediction_again_changes_nothing(plant: Plant) -> None:

@@ -327,7 +327,7 @@ class Runner:
         followed, stay, version = step.work.followed, step.work.stay, self._version
         stay.lowest_health = lowest_health(stay.lowest_health, outcome.health)
         stay.predicted_at = step.at
-        units = self._points[followed.asset_id].units
+        units, horizons = self._points[followed.asset_id].units, self._follower.model.horizons.every
         return NewPrediction(
             customer_id=followed.customer_id,
             role_id=followed.role_id,
@@ -336,6 +336,7 @@ class Runner:
             at=step.at,
             horizon=self._follower.model.horizon,
             probability=outcome.probability,
+            probabilities=[{"horizon": to, "probability": said} for to, said in zip(horizons, outcome.within, strict=True)],
             life_p10=outcome.life_p10,
             life_p50=outcome.life_p50,
             life_p90=outcome.life_p90,

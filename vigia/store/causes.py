@@ -20,6 +20,7 @@ class PredictionCause:
     at: datetime
     horizon: float
     probability: float
+    probabilities: list[dict[str, float]]
     life_p10: float
     life_p50: float
     life_p90: float
@@ -38,6 +39,7 @@ class PredictionCause:
             "at": self.at.isoformat(),
             "probability": self.probability,
             "horizon": self.horizon,
+            "probabilities": self.probabilities,
             "life_p10": self.life_p10,
             "life_p50": self.life_p50,
             "life_p90": self.life_p90,

@@ -83,6 +83,7 @@ class ReasonRow:
     failure_mode: str
     horizon: float
     probability: float
+    probabilities: list[dict[str, float]]
     life_p10: float
     life_p50: float
     life_p90: float

@@ -31,6 +31,8 @@ class NewPrediction:
     contributions: Sequence[Mapping[str, Any]]
     """each with point, share, value, healthy, unit; largest first"""
     model_version_id: int
+    probabilities: Sequence[Mapping[str, float]] = ()
+    """each with horizon, probability; of several horizons, the model's own among them, shortest first"""
     similar_cases: Sequence[Mapping[str, Any]] = ()
     """each with run, work_order_id, lived_on, ended, distance; nearest first. An order is named to its own customer's predictions only"""
 
@@ -47,6 +49,7 @@ class Prediction:
     at: datetime
     horizon: float
     probability: float
+    probabilities: list[dict[str, float]]
     life_p10: float
     life_p50: float
     life_p90: float
@@ -119,6 +122,7 @@ async def insert(tx: Transaction, new: Sequence[NewPrediction]) -> list[int | No
             [
                 {
                     **asdict(one),
+                    "probabilities": Jsonb([dict(each) for each in one.probabilities]),
                     "contributions": Jsonb([dict(part) for part in one.contributions]),
                     "similar_cases": Jsonb([dict(case) for case in one.similar_cases]),
                 }

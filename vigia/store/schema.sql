@@ -386,6 +386,7 @@ create table prediction (
     at               timestamptz not null,            -- source time of the newest reading used
     horizon          float8 not null,                 -- in asset_model.life_unit
     probability      float8 not null check (probability between 0 and 1),
+    probabilities    jsonb not null default '[]',     -- [{"horizon", "probability"}] of several horizons, this one among them, shortest first
     life_p10         float8 not null,                 -- remaining life, in asset_model.life_unit
     life_p50         float8 not null,
     life_p90         float8 not null,

@@ -8,17 +8,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vigia.analytics.compute import Compute
 from vigia.analytics.evaluate import cmapss
-from vigia.analytics.prognosis.calibration import phm08
+from vigia.analytics.prognosis import horizons
+from vigia.analytics.prognosis.calibration import phm08, reliability
 from vigia.analytics.prognosis.model import Forecast, Prognosis
 from vigia.analytics.prognosis.score import Machine, judge_fleet
 from vigia.analytics.prognosis.similar import Known
-from vigia.analytics.prognosis.train import IN_PROCESS, History, TrainingOptions, reliability, train
+from vigia.analytics.prognosis.train import IN_PROCESS, History, TrainingOptions, train
 
 LEVELS = (0.05, 0.1, 0.5, 0.9, 0.95)
 SPEED_ROWS = 10_000
@@ -63,8 +65,12 @@ class Figures:
     """over all rows of the test units"""
     reliability: list[dict[str, float]]
     """over all rows of the test units: what probability was said, and the share that failed"""
+    horizons: list[dict[str, Any]]
+    """within each horizon, over the test units' last cycles: Brier score, that of saying their own base rate, and reliability"""
+    horizons_all_rows: list[dict[str, Any]]
+    """over all rows of the test units"""
     out_of_fold_reliability: list[dict[str, float]]
-    """the same over rows of training units that the predicting trees had not seen"""
+    """as `reliability`, over rows of training units that the predicting trees had not seen"""
     out_of_fold_rmse: float
     """of the expected life over all rows of training units that the predicting trees had not seen"""
     train_s: float
@@ -169,6 +175,7 @@ def _figures(data: _Data, horizon: float, where: Compute, *, with_age: bool) -> 
     remaining = np.concatenate([run.remaining(int(left)) for run, left in zip(data.tests, data.truth, strict=True)])
     at_last = Forecast(
         everything.probability[last],
+        {within: said[last] for within, said in everything.within.items()},
         {level: life[last] for level, life in everything.quantiles.items()},
         everything.expected[last],
         everything.cautious[last],
@@ -189,12 +196,18 @@ def _figures(data: _Data, horizon: float, where: Compute, *, with_age: bool) -> 
         brier=float(np.mean(np.square(at_last.probability - fails))),
         brier_all_rows=float(np.mean(np.square(everything.probability - (remaining <= horizon)))),
         reliability=reliability(everything.probability, remaining <= horizon),
+        horizons=_by_horizon(at_last, data.truth),
+        horizons_all_rows=_by_horizon(everything, remaining),
         out_of_fold_reliability=model.metrics["reliability"],
         out_of_fold_rmse=float(model.metrics["out_of_fold"]["rmse_capped"]),
         train_s=train_s,
         predict_rows_per_s=_rows_per_s(model, rows),
     )
     return figures, model, at_last
+
+
+def _by_horizon(said: Forecast, remaining: NDArray[np.float64]) -> list[dict[str, Any]]:
+    return horizons.figures(said.within, lambda horizon: (remaining <= horizon, np.ones(len(remaining), np.bool_)))
 
 
 def phm08_score(predicted: NDArray[np.float64], true: NDArray[np.float64]) -> float:

@@ -1,6 +1,6 @@
 """The gradient-boosted trees and their settings, chosen by cross-validation by unit on FD001's units 1-80."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +14,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from vigia.analytics.prognosis.features import PER_SENSOR
 from vigia.analytics.prognosis.forest import Forest
+from vigia.analytics.prognosis.horizons import of_life
 
 SEED = 20260101
 _SETTINGS: Mapping[str, Any] = {
@@ -117,6 +118,10 @@ class Boosters:
             x = self.fusion(features[some])
             odds[some], life[some] = self.classifier(x), self.regressor(x)
         return 1 / (1 + np.exp(-odds)), life
+
+    def chances(self, _features: NDArray[np.float64], life: NDArray[np.float64], horizons: Sequence[float]) -> NDArray[np.float64]:
+        """Failure probability within each of `horizons` (float64[machines, horizons]), not calibrated, from the life just predicted."""
+        return of_life(life, horizons)
 
     def contributions(self, features: NDArray[np.float64], healthy: NDArray[np.float64]) -> NDArray[np.float64]:
         """Life lost to each sensor.

@@ -47,6 +47,16 @@ class ProbabilityCalibration:
         return np.asarray(1 / (1 + np.exp(-(self.slope * _log_odds(probability) + self.intercept))))
 
 
+def reliability(probability: NDArray[np.float64], fails: NDArray[np.bool_]) -> list[dict[str, float]]:
+    """The reliability curve: for each tenth of probability that was said, its mean, the share that did fail, and how many rows it holds."""
+    band = np.minimum((probability * 10).astype(int), 9)
+    groups = [band == one for one in np.unique(band)]
+    return [
+        {"said": round(float(probability[group].mean()), 4), "failed": round(float(fails[group].mean()), 4), "rows": int(group.sum())}
+        for group in groups
+    ]
+
+
 @dataclass(frozen=True)
 class OutOfUnit:
     """Predictions of machines that the predicting trees had not seen, one a row."""

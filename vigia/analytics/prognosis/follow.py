@@ -34,6 +34,8 @@ class Outcome(NamedTuple):
     """What the model says of one machine after one cycle; lives in the model's life unit, health 0-100 of this cycle alone."""
 
     probability: float
+    within: Sequence[float]
+    """the same for each of the model's horizons, shortest first"""
     life_p10: float
     life_p50: float
     life_p90: float
@@ -72,7 +74,8 @@ class Follower:
         every = Observed.joined(seen)
         asked = every if len(wanted) == len(cycles) else every.take(wanted)
         forecast = self.model.forecast(asked.features)
-        numbers = (forecast.probability, forecast.p10, forecast.p50, forecast.p90, forecast.health)
+        within = np.column_stack(list(forecast.within.values()))
+        numbers = (forecast.probability, within, forecast.p10, forecast.p50, forecast.p90, forecast.health)
         reasons = self.model.reasons(asked, forecast)
         similar = self.model.similar(asked, reasons, np.array([cycles[index].asset_id for index in wanted], dtype=np.int64))
         said = starmap(Outcome, zip(*(each.tolist() for each in numbers), reasons, similar, strict=True))

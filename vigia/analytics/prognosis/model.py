@@ -17,9 +17,10 @@ from vigia.analytics.prognosis.decision import Decision
 from vigia.analytics.prognosis.errors import ModelFileError
 from vigia.analytics.prognosis.explain import Contribution
 from vigia.analytics.prognosis.features import FeatureBank, FeatureSpec, Observed
+from vigia.analytics.prognosis.horizons import Horizons
 from vigia.analytics.prognosis.similar import Case, Library
 
-FORMAT = 4
+FORMAT = 5
 """Raised when the stored classes change: an older file is refused with a sentence instead of failing inside."""
 REPORTED = 5
 EXPLAIN_PROBABILITY = 0.05
@@ -41,6 +42,10 @@ class Judge(Protocol):
         """Failure probability, not calibrated, and mean remaining life of each row of features."""
         ...
 
+    def chances(self, features: NDArray[np.float64], life: NDArray[np.float64], horizons: Sequence[float]) -> NDArray[np.float64]:
+        """Failure probability within each of `horizons` (float64[machines, horizons]), not calibrated; `life` as was just predicted."""
+        ...
+
     def contributions(self, features: NDArray[np.float64], healthy: NDArray[np.float64]) -> NDArray[np.float64]:
         """Life lost to each sensor (float64[machines, sensors]), none where only age counts (float64[machines, 0])."""
         ...
@@ -51,6 +56,9 @@ class Forecast:
     """What a model says of many machines at once; arrays have one entry a machine, lives are in the model's life unit."""
 
     probability: NDArray[np.float64]
+    """of a failure within the model's horizon"""
+    within: Mapping[float, NDArray[np.float64]]
+    """the same by horizon, shortest first; the model's own is among them"""
     quantiles: Mapping[float, NDArray[np.float64]]
     expected: NDArray[np.float64]
     """mean remaining life, capped"""
@@ -84,6 +92,7 @@ class Prognosis:
     method: Method
     judge: Judge
     calibration: ProbabilityCalibration
+    horizons: Horizons
     intervals: LifeIntervals
     caution: float
     """what the cautious estimate is below the mean, in life units"""
@@ -107,7 +116,9 @@ class Prognosis:
         quantiles = {level: self.intervals(level, life) for level in self.intervals.ends}
         health = 100.0 * np.clip(quantiles[0.5] / self.healthy_life, 0.0, 1.0)
         expected, cautious = np.clip(life, 0.0, self.life_cap), np.clip(life - self.caution, 0.0, self.life_cap)
-        return Forecast(self.calibration(raw), quantiles, expected, cautious, health)
+        probability = self.calibration(raw)
+        within = self.horizons(probability, self.judge.chances(features, life, tuple(self.horizons.calibrations)))
+        return Forecast(probability, within, quantiles, expected, cautious, health)
 
     def reasons(self, seen: Observed, forecast: Forecast) -> list[Sequence[Contribution]]:
         """Why, for each row: its largest contributions, or none where nothing points to a failure."""

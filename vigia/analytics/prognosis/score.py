@@ -30,6 +30,7 @@ def judge_fleet(model: Prognosis, fleet: Sequence[Machine], where: Compute) -> t
     forecasts = [forecast for _, forecast in found]
     joined = Forecast(
         np.concatenate([one.probability for one in forecasts]),
+        {horizon: np.concatenate([one.within[horizon] for one in forecasts]) for horizon in forecasts[0].within},
         {level: np.concatenate([one.quantiles[level] for one in forecasts]) for level in forecasts[0].quantiles},
         np.concatenate([one.expected for one in forecasts]),
         np.concatenate([one.cautious for one in forecasts]),

@@ -5,6 +5,7 @@ the bias and standard deviation of the ML-estimated Weibull shape parameter, IEE
 1994). With less than three failures the shape is assumed instead (Weibayes).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -64,6 +65,10 @@ class Survival:
         """Failure probability and mean remaining life of each row of features."""
         age = features[:, -1]
         return 1 - self.weibull.survival(age, self.horizon), self.weibull.mean_life(age, self.cap)
+
+    def chances(self, features: NDArray[np.float64], _life: NDArray[np.float64], horizons: Sequence[float]) -> NDArray[np.float64]:
+        """Failure probability within each of `horizons` (float64[machines, horizons]) of machines that became so old."""
+        return np.column_stack([np.empty((len(features), 0)), *(1 - self.weibull.survival(features[:, -1], one) for one in horizons)])
 
     def contributions(self, features: NDArray[np.float64], _healthy: NDArray[np.float64]) -> NDArray[np.float64]:
         """Nothing is lost to any sensor: float64[machines, 0]."""

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigia.analytics.compute import Compute, InProcess
-from vigia.analytics.prognosis import boosting, decision, features
+from vigia.analytics.prognosis import boosting, decision, features, horizons
 from vigia.analytics.prognosis.boosting import Boosters
-from vigia.analytics.prognosis.calibration import LifeIntervals, OutOfUnit, ProbabilityCalibration, caution
+from vigia.analytics.prognosis.calibration import LifeIntervals, OutOfUnit, ProbabilityCalibration, caution, reliability
 from vigia.analytics.prognosis.conditions import Conditions
 from vigia.analytics.prognosis.errors import TrainingDataError
 from vigia.analytics.prognosis.features import FeatureSpec
+from vigia.analytics.prognosis.horizons import Horizons
 from vigia.analytics.prognosis.model import Forecast, Judge, Method, Prognosis
 from vigia.analytics.prognosis.reference import spread
 from vigia.analytics.prognosis.similar import Known, Library
@@ -76,7 +77,9 @@ class TrainingOptions:
     settings: tuple[str, ...]
     sensors: tuple[str, ...]
     horizon: float = 30.0
-    """The probability is that of a failure within this life."""
+    """The probability by which orders are raised is that of a failure within this life."""
+    horizons: tuple[float, ...] = (10.0, 30.0, 60.0)
+    """Probabilities are told of these as well."""
     life_cap: float = 125.0
     """Remaining life is learned up to here: far from its end a machine shows no wear to tell by."""
     levels: tuple[float, ...] = (0.1, 0.5, 0.9)
@@ -89,6 +92,11 @@ class TrainingOptions:
     trees: int = 100
     """Of the boosted classifier."""
 
+    @property
+    def others(self) -> tuple[float, ...]:
+        """All horizons but the one by which orders are raised, shortest first."""
+        return tuple(sorted({*self.horizons} - {self.horizon}))
+
 
 @dataclass(frozen=True)
 class _Rows:
@@ -97,30 +105,39 @@ class _Rows:
     unit: NDArray[np.int64]
     remaining: NDArray[np.float64]
     capped: NDArray[np.float64]
-    fails: NDArray[np.bool_]
-    told: NDArray[np.bool_]
-    """is it known whether the machine fails within the horizon?"""
+    horizon: float
     lived: NDArray[np.bool_]
     """is its capped remaining life known?"""
-    failed: NDArray[np.bool_]
-    """of a machine that failed"""
+    ended: NDArray[np.str_]
+    """how the machine's record ended"""
+
+    @property
+    def failed(self) -> NDArray[np.bool_]:
+        """Whether it is of a machine that failed."""
+        return np.asarray(self.ended == Ended.FAILED)
+
+    @property
+    def fails(self) -> NDArray[np.bool_]:
+        """Whether the machine fails within the horizon by which orders are raised."""
+        return self.within(self.horizon)[0]
+
+    @property
+    def told(self) -> NDArray[np.bool_]:
+        """Whether that is known."""
+        return self.within(self.horizon)[1]
+
+    def within(self, horizon: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which rows are of machines that fail within the horizon, and of which that is known."""
+        near, seen = self.remaining <= horizon, (self.ended == Ended.CONFIRMED) & (self.remaining < CONFIRMED)
+        return self.failed & near | seen, self.failed | ~near | seen | (self.ended == Ended.SOUND)
 
 
 def _rows(histories: Sequence[History], options: TrainingOptions) -> _Rows:
     unit = np.repeat(np.arange(len(histories)), [len(history.remaining) for history in histories])
     remaining = np.concatenate([history.remaining for history in histories])
     ended = np.array([history.ended for history in histories])[unit]
-    failed, near = ended == Ended.FAILED, remaining <= options.horizon
-    seen = (ended == Ended.CONFIRMED) & (remaining < CONFIRMED)
-    return _Rows(
-        unit,
-        remaining,
-        np.minimum(remaining, options.life_cap),
-        fails=failed & near | seen,
-        told=failed | ~near | seen | (ended == Ended.SOUND),
-        lived=failed | (remaining >= options.life_cap),
-        failed=failed,
-    )
+    capped, lived = np.minimum(remaining, options.life_cap), (ended == Ended.FAILED) | (remaining >= options.life_cap)
+    return _Rows(unit, remaining, capped, options.horizon, lived, ended)
 
 
 def _inputs(histories: Sequence[History]) -> list[NDArray[np.float64]]:
@@ -166,6 +183,8 @@ class _Unseen:
 
     probability: NDArray[np.float64]
     life: NDArray[np.float64]
+    chances: NDArray[np.float64]
+    """float64[rows, other horizons]"""
 
 
 def _fit(method: Method, histories: Sequence[History], options: TrainingOptions) -> tuple[FeatureSpec, Judge]:
@@ -196,15 +215,18 @@ def _learn_from(task: _Task, unit: tuple[Method, int | None]) -> tuple[FeatureSp
         return _fit(method, task.histories, task.options)
     fold_of = _folds(task.histories)
     spec, judge = _fit(method, [history for history, its in zip(task.histories, fold_of, strict=True) if its != fold], task.options)
-    return _Unseen(*judge(_features(spec, [history for history, its in zip(task.histories, fold_of, strict=True) if its == fold])))
+    x = _features(spec, [history for history, its in zip(task.histories, fold_of, strict=True) if its == fold])
+    probability, life = judge(x)
+    return _Unseen(probability, life, judge.chances(x, life, task.options.others))
 
 
 def _in_order(histories: Sequence[History], judged: Sequence[_Unseen]) -> _Unseen:
     """The rows of all folds in the order of the histories."""
     of_row = np.repeat(_folds(histories), [len(history.remaining) for history in histories])
-    found = _Unseen(np.zeros(len(of_row)), np.zeros(len(of_row)))
+    found = _Unseen(np.zeros(len(of_row)), np.zeros(len(of_row)), np.zeros((len(of_row), judged[0].chances.shape[1])))
     for fold, one in enumerate(judged):
-        found.probability[of_row == fold], found.life[of_row == fold] = one.probability, one.life
+        rows = of_row == fold
+        found.probability[rows], found.life[rows], found.chances[rows] = one.probability, one.life, one.chances
     return found
 
 
@@ -271,6 +293,7 @@ def train(histories: Sequence[History], options: TrainingOptions, where: Compute
         "decision": chosen.as_dict(),
         "costs": asdict(costs) if costs else None,
         "reliability": reliability(judged.forecast.probability[rows.told], rows.fails[rows.told]),
+        "horizons": horizons.figures(judged.forecast.within, rows.within),
         "out_of_fold": {**learned.figures, "orders": decision.timing(probabilities, remaining, chosen).summary()},
         "inputs": spread((*options.settings, *options.sensors), np.vstack(_inputs(histories)), judged.forecast.p50, options.life_cap),
         "train_s": round(time.perf_counter() - started, 1),
@@ -281,6 +304,7 @@ def train(histories: Sequence[History], options: TrainingOptions, where: Compute
         method=learned.method,
         judge=learned.judge,
         calibration=judged.calibration,
+        horizons=judged.horizons,
         intervals=judged.intervals,
         caution=judged.caution,
         horizon=options.horizon,
@@ -307,6 +331,7 @@ class _Judged:
     """What the unseen machines teach, and the forecast they would have had."""
 
     calibration: ProbabilityCalibration
+    horizons: Horizons
     intervals: LifeIntervals
     caution: float
     healthy_life: float
@@ -322,9 +347,11 @@ def _judge(rows: _Rows, unseen: _Unseen, options: TrainingOptions) -> _Judged:
     far = rows.remaining >= options.life_cap
     healthy_life = float(np.quantile(quantiles[0.5][far], HEALTHY_QUANTILE)) if far.any() else options.life_cap
     expected, cautious = (np.clip(unseen.life - less, 0.0, options.life_cap) for less in (0.0, off))
-    return _Judged(
-        calibration, intervals, off, healthy_life, Forecast(calibration(unseen.probability), quantiles, expected, cautious, np.zeros(0))
-    )
+    probability, others = calibration(unseen.probability), options.others
+    further = Horizons.fit(options.horizon, others, unseen.chances, [rows.within(one) for one in others])
+    kept = unseen.chances[:, [others.index(one) for one in further.calibrations]]
+    forecast = Forecast(probability, further(probability, kept), quantiles, expected, cautious, np.zeros(0))
+    return _Judged(calibration, further, intervals, off, healthy_life, forecast)
 
 
 def figures(forecast: Forecast, rows: _Rows) -> dict[str, float]:
@@ -341,13 +368,3 @@ def figures(forecast: Forecast, rows: _Rows) -> dict[str, float]:
         "calibration_error": float(sum(gaps)),
     }
     return {name: round(number, 4) for name, number in found.items()}
-
-
-def reliability(probability: NDArray[np.float64], fails: NDArray[np.bool_]) -> list[dict[str, float]]:
-    """The reliability curve: for each tenth of probability that was said, its mean, the share that did fail, and how many rows it holds."""
-    band = np.minimum((probability * 10).astype(int), 9)
-    groups = [band == one for one in np.unique(band)]
-    return [
-        {"said": round(float(probability[group].mean()), 4), "failed": round(float(fails[group].mean()), 4), "rows": int(group.sum())}
-        for group in groups
-    ]

@@ -4,6 +4,7 @@ The wear is a weighted sum of how far each sensor has left the machine's own bas
 far from their end to that at which the known ones failed. A straight line is what a handful of failures can teach.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -12,14 +13,11 @@ from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
 from vigia.analytics.prognosis.features import PER_SENSOR
+from vigia.analytics.prognosis.horizons import of_life
 
 KINDS = ("level", "fast")
 """What of each sensor counts: its average, and how far that has left the baseline."""
 RIDGE = 100.0
-LIFE_PER_ODDS = 10.0
-"""The predicted life, in life units, by which the log-odds of a failure change by one, before they are calibrated."""
-
-MOST_ODDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,11 @@ class Wear:
         life = np.full(len(features), self.intercept)
         for column in np.flatnonzero(self.weights):  # one after the other: the same whoever else is in the batch
             life += self.weights[column] * features[:, column]
-        return 1 / (1 + np.exp(np.clip((life - self.horizon) / LIFE_PER_ODDS, -MOST_ODDS, MOST_ODDS))), life
+        return of_life(life, (self.horizon,))[:, 0], life
+
+    def chances(self, _features: NDArray[np.float64], life: NDArray[np.float64], horizons: Sequence[float]) -> NDArray[np.float64]:
+        """Failure probability within each of `horizons` (float64[machines, horizons]), not calibrated, from the life just predicted."""
+        return of_life(life, horizons)
 
     def contributions(self, features: NDArray[np.float64], healthy: NDArray[np.float64]) -> NDArray[np.float64]:
         """Life lost to each sensor (float64[machines, sensors]): on a line, its own part of the sum."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from vigia.api.errors import NotFoundError
 from vigia.api.fields import BigId, From, Id, IdFilter, Name, Until
@@ -14,6 +14,13 @@ from vigia.api.problems import declared
 from vigia.api.session import Transaction
 
 router = APIRouter(prefix="/api/v1", tags=["predictions"])
+
+
+class HorizonProbability(BaseModel):
+    """How likely a machine is to fail within a horizon."""
+
+    horizon: float = Field(description="In life_unit.", examples=[60])
+    probability: float = Field(description="0 to 1; never less than that of a shorter horizon.", examples=[0.97])
 
 
 class PredictionRow(RowModel):
@@ -28,6 +35,9 @@ class PredictionRow(RowModel):
     at: datetime = Field(description="Source time of the newest reading used.")
     horizon: float = Field(description="In life_unit.", examples=[30])
     probability: float = Field(description="Of a failure within the horizon, 0 to 1.", examples=[0.83])
+    probabilities: list[HorizonProbability] = Field(
+        description="Of a failure within several horizons, shortest first; `horizon` and its `probability` are among them."
+    )
     life_p10: float = Field(description="Lower end of the interval that holds the remaining life with 80 %, in life_unit.", examples=[14])
     life_p50: float = Field(description="Median remaining life, in life_unit.", examples=[22])
     life_p90: float = Field(description="Upper end of that interval, in life_unit.", examples=[35])

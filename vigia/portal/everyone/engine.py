@@ -13,6 +13,7 @@ from vigia.portal.charts import BandChart, BandPoint, Frame, LineChart, band_cha
 from vigia.portal.context import fleet_ui, now_of
 from vigia.portal.downloads import csv_response
 from vigia.portal.engines import EngineView, engine_list
+from vigia.portal.horizons import Chance, chances
 from vigia.portal.language import Language, language_of
 from vigia.portal.look import look_of
 from vigia.portal.readings import Multiple, Sensor, Share, multiples, sensors, shares
@@ -34,6 +35,7 @@ class EnginePage:
     basis : how the newest prediction was made, empty when as usual
     shares : what the newest prediction rests on, empty before the first
     similar : what became of machines that were alike
+    chances : of a failure within each horizon, shortest first
     life, chance : charts over the time since installation; None before the second prediction
     ends : when the engine is expected to fail (earliest, likely, latest); None without a prediction
     recent : newest predictions, for the table
@@ -49,6 +51,7 @@ class EnginePage:
     basis: str
     shares: tuple[Share, ...]
     similar: tuple[SimilarCase, ...]
+    chances: tuple[Chance, ...]
     life: BandChart | None
     chance: LineChart | None
     ends: tuple[datetime, datetime, datetime] | None
@@ -154,6 +157,7 @@ async def _page(tx: Transaction, role_id: int, language: Language, now: datetime
         basis=words.word(language, words.METHODS, reason.method) if reason and reason.method in words.METHODS else "",
         shares=known[:6],
         similar=similar_cases(language, reason.similar_cases, row.life_unit) if reason else (),
+        chances=chances(language, reason.probabilities, row.life_unit) if reason else (),
         life=band_chart([BandPoint(one.at, one.life_p10, one.life_p50, one.life_p90) for one in life], ends[2] if ends else now, ends),
         chance=line_chart(thinned([one.probability for one in life], 200), frame=Frame(0.0, 1.0, _elapsed(life, ends))),
         ends=ends,

@@ -11,6 +11,7 @@ from vigia.api.errors import NotFoundError
 from vigia.api.session import Caller, Transaction
 from vigia.portal import words
 from vigia.portal.context import fleet_ui
+from vigia.portal.horizons import Chance, chances
 from vigia.portal.language import Language
 from vigia.portal.readings import Share, shares
 from vigia.portal.rendering import answer
@@ -38,6 +39,7 @@ class ReasonView:
     at: datetime | None
     probability: float | None
     horizon: str
+    chances: tuple[Chance, ...]
     life: str
     life_range: str
     shares: tuple[Share, ...]
@@ -98,6 +100,7 @@ def reason_view(language: Language, reason: Mapping[str, Any], life_unit: str) -
         at=datetime.fromisoformat(at) if isinstance(at, str) else None,
         probability=None if reason.get("probability") is None else float(reason["probability"]),
         horizon="" if horizon is None else words.life(language, float(horizon), life_unit),
+        chances=chances(language, reason.get("probabilities") or (), life_unit),
         life="" if middle is None else words.life(language, float(middle), life_unit),
         life_range="" if low is None or high is None else language.span(float(low), float(high)),
         shares=shares(language, reason.get("contributions") or ())[:5],

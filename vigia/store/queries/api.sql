@@ -52,7 +52,7 @@ order by i.installed_at desc;
 
 -- name: list_predictions
 select p.prediction_id, p.customer_id, p.role_id, p.asset_id, a.serial_number, p.failure_mode, p.at, p.horizon, p.probability,
-       p.life_p10, p.life_p50, p.life_p90, m.life_unit, p.health, p.contributions, p.similar_cases, v.version as model_version,
+       p.probabilities, p.life_p10, p.life_p50, p.life_p90, m.life_unit, p.health, p.contributions, p.similar_cases, v.version as model_version,
        coalesce(v.metrics ->> 'method', 'trees') as method
 from prediction p
 join asset a using (asset_id) join asset_model m using (asset_model_id) join model_version v using (model_version_id)

@@ -1,6 +1,6 @@
 -- name: cause_prediction
-select p.prediction_id, p.customer_id, p.role_id, p.asset_id, p.failure_mode, p.at, p.horizon, p.probability, p.life_p10, p.life_p50, p.life_p90,
-       p.health, p.contributions, p.similar_cases, v.version as model_version, v.metrics as model_metrics, m.life_unit
+select p.prediction_id, p.customer_id, p.role_id, p.asset_id, p.failure_mode, p.at, p.horizon, p.probability, p.probabilities,
+       p.life_p10, p.life_p50, p.life_p90, p.health, p.contributions, p.similar_cases, v.version as model_version, v.metrics as model_metrics, m.life_unit
 from prediction p
 join model_version v using (model_version_id)
 join asset a using (asset_id)

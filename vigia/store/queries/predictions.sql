@@ -1,9 +1,9 @@
 -- name: prediction_insert
 -- One prediction an asset, failure mode and moment: the unique key absorbs the second, which returns no row.
-insert into prediction (customer_id, role_id, asset_id, failure_mode, at, horizon, probability, life_p10, life_p50, life_p90,
+insert into prediction (customer_id, role_id, asset_id, failure_mode, at, horizon, probability, probabilities, life_p10, life_p50, life_p90,
                         health, contributions, similar_cases, model_version_id)
-values (%(customer_id)s, %(role_id)s, %(asset_id)s, %(failure_mode)s, %(at)s, %(horizon)s, %(probability)s, %(life_p10)s, %(life_p50)s,
-        %(life_p90)s, %(health)s, %(contributions)s, %(similar_cases)s, %(model_version_id)s)
+values (%(customer_id)s, %(role_id)s, %(asset_id)s, %(failure_mode)s, %(at)s, %(horizon)s, %(probability)s, %(probabilities)s, %(life_p10)s,
+        %(life_p50)s, %(life_p90)s, %(health)s, %(contributions)s, %(similar_cases)s, %(model_version_id)s)
 on conflict (asset_id, failure_mode, at) do nothing
 returning prediction_id
 
