@@ -9,6 +9,7 @@ import pytest
 from vigia.edge.sources.replay.recording import POINTS
 from vigia.portal import words
 from vigia.portal.extract import TRANSLATED, catalog_of, found_texts
+from vigia.portal.horizons import chances
 from vigia.portal.language import language_of
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
@@ -44,6 +45,17 @@ def test_every_sensor_of_the_demo_has_words_and_a_unit() -> None:
     sensors = [point for point in POINTS if point.kind == "measurement"]
     assert {point.name for point in sensors} <= set(words.SENSORS)
     assert not [point.unit for point in sensors if re.search(r"[\[\]{}_]", words.unit(point.unit))]
+
+
+def test_nothing_uncertain_is_said_to_be_certain() -> None:
+    said = chances(language_of("es"), [{"horizon": horizon, "probability": horizon / 1000} for horizon in (0, 1, 5, 120, 999)], "h")
+    assert [(one.within, one.probability) for one in said] == [
+        ("en 0 horas", "0\u00a0%"),
+        ("en 1 hora", "<1\u00a0%"),
+        ("en 5 horas", "<1\u00a0%"),
+        ("en 120 horas", "12\u00a0%"),
+        ("en 999 horas", ">99\u00a0%"),
+    ]
 
 
 def test_numbers_and_money_are_written_as_each_language_does() -> None:

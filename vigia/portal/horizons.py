@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from vigia.portal import words
 from vigia.portal.language import Language
 
+_LEAST = 0.01
+
 
 @dataclass(frozen=True)
 class Chance:
-    """`within`: 'within 30 cycles'; `probability` is 0 to 1."""
+    """'within 30 cycles' and '12%'; nothing is said to be certain that is not."""
 
     within: str
-    probability: float
+    probability: str
 
 
 def chances(language: Language, probabilities: Sequence[Mapping[str, float]], life_unit: str) -> tuple[Chance, ...]:
@@ -20,6 +22,17 @@ def chances(language: Language, probabilities: Sequence[Mapping[str, float]], li
     if len(probabilities) < 2:  # noqa: PLR2004 - the one horizon is said elsewhere
         return ()
     return tuple(
-        Chance(language.text("within %(horizon)s", horizon=words.life(language, one["horizon"], life_unit)), one["probability"])
+        Chance(
+            language.text("within %(horizon)s", horizon=words.life(language, one["horizon"], life_unit)),
+            _percent(language, one["probability"]),
+        )
         for one in probabilities
     )
+
+
+def _percent(language: Language, probability: float) -> str:
+    if 0 < probability < _LEAST:
+        return f"<{language.percent(_LEAST)}"
+    if 1 - _LEAST < probability < 1:
+        return f">{language.percent(1 - _LEAST)}"
+    return language.percent(probability)
