@@ -90,7 +90,7 @@ def reason(language: Language, row: EngineRow, why: Why, now: datetime) -> str:
         return language.text(
             "%(mode)s: %(probability)s likely to fail within %(horizon)s",
             mode=words.word(language, words.FAILURE_MODES, row.failure_mode),
-            probability=language.percent(row.probability),
+            probability=language.likelihood(row.probability),
             horizon=words.life(language, row.horizon, row.life_unit),
         )
     if why in (Why.DRIFTING, Why.SENSOR_FAULT):

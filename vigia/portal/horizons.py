@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from vigia.portal import words
 from vigia.portal.language import Language
 
-_LEAST = 0.01
-
 
 @dataclass(frozen=True)
 class Chance:
@@ -24,15 +22,7 @@ def chances(language: Language, probabilities: Sequence[Mapping[str, float]], li
     return tuple(
         Chance(
             language.text("within %(horizon)s", horizon=words.life(language, one["horizon"], life_unit)),
-            _percent(language, one["probability"]),
+            language.likelihood(one["probability"]),
         )
         for one in probabilities
     )
-
-
-def _percent(language: Language, probability: float) -> str:
-    if 0 < probability < _LEAST:
-        return f"<{language.percent(_LEAST)}"
-    if 1 - _LEAST < probability < 1:
-        return f">{language.percent(1 - _LEAST)}"
-    return language.percent(probability)

@@ -24,6 +24,8 @@ NAMES: Mapping[Code, str] = {"es": "Español", "en": "English", "pt": "Portuguê
 _LOCALES: Mapping[Code, str] = {"es": "es_ES", "en": "en_GB", "pt": "pt_BR"}
 _HTML: Mapping[Code, str] = {"es": "es", "en": "en", "pt": "pt-BR"}
 
+_LEAST = 0.01
+"""A smaller share is not told apart from none when rounded."""
 _SHORTEST_DAY = timedelta(hours=36)
 
 
@@ -86,6 +88,14 @@ class Language:
         number = "#,##0" + ("." + "0" * digits if digits else "")
         space = "\u00a0" if before.endswith(("\u00a0", " ")) or after else ""
         return format_percent(share, format=f"{number}{space}%", locale=self.locale)
+
+    def likelihood(self, probability: float) -> str:
+        """'12%'; '<1%' or '>99%' rather than a certainty that is none."""
+        if 0 < probability < _LEAST:
+            return f"<{self.percent(_LEAST)}"
+        if 1 - _LEAST < probability < 1:
+            return f">{self.percent(1 - _LEAST)}"
+        return self.percent(probability)
 
     def money(self, amount: Decimal, currency: str, digits: int | None = None) -> str:
         """`digits` None: the currency's own."""

@@ -138,6 +138,7 @@ def _filters(language: Language) -> dict[str, Callable[..., Any]]:
         significant=language.significant,
         quantity=language.quantity,
         percent=language.percent,
+        likelihood=language.likelihood,
         money=language.money,
         moment=language.moment,
         day_time=language.day_time,
