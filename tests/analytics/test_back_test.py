@@ -6,9 +6,9 @@ import numpy as np
 
 from vigia.analytics.evaluate import cmapss, plots, turbofan
 from vigia.analytics.evaluate.back_test import back_test
-from vigia.analytics.prognosis.decision import Costs, choose_by_cost, timing
+from vigia.analytics.prognosis.decision import Costs, cheapest, timing, trials
 
-COSTS = Costs(failure=100.0, visit=10.0, life_unit=0.1, lead=10.0)
+COSTS = Costs(failure=100.0, visit=10.0, lost_life=0.1, lead=10.0)
 
 
 def test_a_machine_costs_the_visit_and_the_life_lost_or_the_failure() -> None:
@@ -19,9 +19,9 @@ def test_dear_failures_and_cheap_life_raise_orders_earlier() -> None:
     lives = [np.arange(200.0)[::-1]] * 10
     probabilities = [np.clip(1 - life / (60 + 12 * index), 0, 1) for index, life in enumerate(lives)]
     leads = []
-    for life_unit in (0.01, 5.0):
-        costs = Costs(100.0, 10.0, life_unit, 10.0)
-        leads.append(np.nanmedian(timing(probabilities, lives, choose_by_cost(probabilities, lives, costs)).remaining))
+    for lost_life in (0.01, 5.0):
+        chosen = cheapest(trials(probabilities, lives), Costs(100.0, 10.0, lost_life, 10.0))
+        leads.append(np.nanmedian(timing(probabilities, lives, chosen.rule).remaining))
     assert leads[0] > leads[1] + 3
 
 

@@ -4,7 +4,20 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigia.analytics.prognosis.decision import LEAST_PROBABILITY, Decision, choose, should_raise, timing
+from vigia.analytics.prognosis.decision import (
+    GRID,
+    LEAST_PROBABILITY,
+    QUANTILES,
+    Costs,
+    Decision,
+    Trial,
+    cheapest,
+    choose,
+    expected,
+    should_raise,
+    timing,
+    trials,
+)
 from vigia.domain import risk
 
 RULE = Decision(0.5, 3, 0.2)
@@ -54,3 +67,57 @@ def test_the_choice_misses_nothing_that_can_be_caught_and_waits_for_the_wanted_l
     assert abs(float(np.median(when.remaining)) - 32) < 4
     assert chosen.probability >= LEAST_PROBABILITY
     assert chosen.clear_probability < chosen.probability
+
+
+def aging(machines: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Probabilities that rise towards the end, each machine's in its own way, and the true lives."""
+    random, lives = np.random.default_rng(3), [np.arange(150.0)[::-1] for _ in range(machines)]
+    return [np.clip(1 - life / random.normal(70, 12) + random.normal(0, 0.05, 150), 0, 1) for life in lives], lives
+
+
+money = st.floats(0, 1e6)
+
+
+@given(money, money, st.floats(0, 1e3), st.floats(0, 60))
+def test_no_rule_of_the_grid_costs_less_than_the_one_chosen(failure: float, visit: float, lost_life: float, lead: float) -> None:
+    probabilities, lives = aging(12)
+    costs = Costs(failure, visit, lost_life, lead)
+    chosen = expected(cheapest(trials(probabilities, lives), costs), costs).cost
+    spread = np.random.default_rng(0).logistic(size=(400, 1))
+    for rule in GRID:
+        at_order = timing(probabilities, lives, rule).remaining
+        told = np.sort(at_order[np.isfinite(at_order)])
+        trial = Trial(rule, 12, len(told), tuple(told.tolist()))
+        assert chosen <= expected(trial, costs).cost + 1e-6
+        if not len(told):
+            continue
+        width = 0.9 * min(told.std(), np.subtract(*np.quantile(told, (0.75, 0.25))) / 1.34) * len(told) ** -0.2 * np.sqrt(3) / np.pi
+        drawn = costs.of(told + width * spread).mean() * len(told) / 12 + failure * (12 - len(told)) / 12
+        assert abs(drawn - expected(trial, costs).cost) <= 0.12 * (failure + visit + 60 * lost_life) + 1e-6
+
+
+def test_costs_decide_where_none_of_the_machines_was_missed() -> None:
+    tried = trials(*aging(80))
+    dear, cheap = (cheapest(tried, Costs(failure, 8_000.0, 60.0, 20.0)) for failure in (1e6, 2e4))
+    assert np.median(dear.at_order) > np.median(cheap.at_order)
+    assert expected(dear, Costs(1e6, 8_000.0, 60.0, 20.0)).missed < expected(cheap, Costs(1e6, 8_000.0, 60.0, 20.0)).missed
+
+
+def test_of_many_machines_quantiles_are_kept_and_choose_alike() -> None:
+    probabilities, lives = aging(500)
+    costs = Costs()
+    tried = trials(probabilities, lives)
+    assert max(len(one.at_order) for one in tried) == QUANTILES
+    for one in tried:
+        at_order = timing(probabilities, lives, one.rule).remaining
+        told = np.sort(at_order[np.isfinite(at_order)])
+        whole = expected(Trial(one.rule, 500, len(told), tuple(told.tolist())), costs)
+        assert abs(whole.cost - expected(one, costs).cost) < 0.01 * costs.failure
+
+
+def test_a_rule_that_raised_nothing_costs_the_failures() -> None:
+    never = trials([np.zeros(50)] * 3, [np.arange(50.0)[::-1]] * 3)
+    assert {(one.machines, one.ordered) for one in never} == {(3, 0)}
+    assert expected(never[0], Costs(failure=500.0)).cost == 500.0
+    one = trials([np.ones(50)], [np.arange(50.0)[::-1]])[0]
+    assert expected(one, Costs(100.0, 10.0, 1.0, 10.0)).cost == 10 + 38

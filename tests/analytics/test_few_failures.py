@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from vigia.analytics.evaluate import cmapss, turbofan
-from vigia.analytics.prognosis.decision import Costs
 from vigia.analytics.prognosis.errors import TrainingDataError
 from vigia.analytics.prognosis.follow import Cycle, Follower, Outcome
 from vigia.analytics.prognosis.model import Method, Prognosis
@@ -24,14 +23,6 @@ def follow(model: Prognosis, history: History) -> list[Outcome]:
 @pytest.fixture(scope="module")
 def five(runs: list[cmapss.Run]) -> Prognosis:
     return train(turbofan.histories(runs[:5]), turbofan.options(30.0))
-
-
-def test_the_rule_of_a_model_is_chosen_by_cost_where_costs_are_named(five: Prognosis, runs: list[cmapss.Run]) -> None:
-    dear = Costs(failure=1_000_000.0, visit=1.0, life_unit=0.0, lead=40.0)
-    cautious = train(turbofan.histories(runs[:5]), replace(turbofan.options(30.0), costs=dear))
-    assert cautious.metrics["costs"]["lead"] == 40.0
-    assert five.metrics["costs"] is None
-    assert cautious.metrics["out_of_fold"]["orders"]["lead_median"] >= five.metrics["out_of_fold"]["orders"]["lead_median"]
 
 
 def blind(history: History) -> History:

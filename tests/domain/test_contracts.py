@@ -3,10 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigia.domain.contracts import Contract, earnings
+from vigia.domain.contracts import Contract, ContractCosts, earnings, life_within
+from vigia.domain.errors import InvalidValueError
 
 CONTRACT = Contract(
     contract_id=1,
@@ -59,3 +61,18 @@ def test_credit_never_exceeds_the_cap_and_net_and_credit_make_the_fee(hours: Dec
 def test_more_availability_never_costs_more(first: Decimal, second: Decimal) -> None:
     worse, better = sorted((first, second))
     assert earnings(CONTRACT, Decimal(500), better).credit <= earnings(CONTRACT, Decimal(500), worse).credit
+
+
+@pytest.mark.parametrize("amounts", [(-1, 1, 1), ("NaN", 1, 1), (1, "Infinity", 1), (1, 1, 10**12)])
+def test_costs_are_amounts_of_money(amounts: tuple[int | str, ...]) -> None:
+    with pytest.raises(InvalidValueError, match="each 0 or more"):
+        ContractCosts(*map(Decimal, amounts))
+
+
+def test_a_lead_is_told_in_life_by_the_clock_or_by_the_use() -> None:
+    lead = timedelta(hours=12)
+    assert life_within(lead, "h", units=0, span=timedelta(0)) == 12
+    assert life_within(lead, "d", units=99, span=timedelta(hours=1)) == 0.5
+    assert life_within(lead, "{cycle}", units=28, span=timedelta(days=7)) == 2
+    assert life_within(lead, "{cycle}", units=4, span=timedelta(days=1)) is None
+    assert life_within(lead, "{cycle}", units=9, span=timedelta(0)) is None

@@ -208,3 +208,29 @@ async def test_a_session_and_a_login_are_found_by_staff_only(app_db: Database, s
     assert counted["me"] == ([1], [1])
     assert counted["staff"][0] == [2]
     assert len(fleet) == 20
+
+
+@pytest.mark.usefixtures("fleet")
+async def test_what_a_contract_costs_the_manufacturer_is_not_its_customers_to_see(app_db: Database, service: Database) -> None:
+    mine, _ = await customers(service)
+    async with service.transaction() as tx:
+        await tx.execute(
+            "insert into model_version (asset_model_id, failure_mode, version, sha256, metrics) select asset_model_id, 'm', 'v', '', '{}' "
+            "from asset_model"
+        )
+        await tx.execute(
+            "insert into model_rule (model_version_id, probability, consecutive, clear_probability, machines, ordered, at_order) "
+            "select model_version_id, 0.5, 2, 0.2, 1, 1, '{20}' from model_version"
+        )
+        await tx.execute(
+            "insert into contract_cost select customer_id, contract_id, asset_model_id, 1, 1, 1 from contract cross join asset_model "
+            "on conflict do nothing"
+        )
+    for table in ("contract_cost", "model_rule"):
+        for caller, sees in ((Caller(customer_id=mine), False), (None, False), (STAFF, True)):
+            async with app_db.transaction(caller) as tx:
+                (number,) = await column(tx, f"select count(*) from {table}")  # noqa: S608
+                assert bool(number) is sees, (table, caller)
+    async with app_db.transaction(Caller(customer_id=mine)) as tx:
+        assert (await tx.execute("update contract_cost set failure = 0")).rowcount == 0
+        assert (await tx.execute("delete from contract_cost")).rowcount == 0

@@ -26,12 +26,13 @@ from vigia.analytics.retraining import Renewal
 from vigia.analytics.training import TrainingPlan
 from vigia.domain import risk
 from vigia.domain.retraining import Schedule
-from vigia.domain.risk import Action
+from vigia.domain.risk import Action, Rule
 from vigia.store import alarms, models, predictions
 from vigia.store.changes import announce, listen
 from vigia.store.database import Clock, Database, DatabaseUnavailableError, Transaction
 from vigia.store.models import ModelVersion, ShadowPrediction
 from vigia.store.predictions import Followed, FollowedPoint, Moment, NewPrediction, Stretch
+from vigia.workflows.choose_rule import OrderRules
 from vigia.workflows.jobs import defer
 
 log = structlog.get_logger()
@@ -180,7 +181,7 @@ class Runner:
     def _take_over(self, version: ModelVersion, follower: Follower) -> None:
         self._version = version
         self._follower = follower
-        self._rule = risk.Rule.of_model(version.metrics)
+        self._rules = OrderRules(version)
         self._stays: dict[int, _Stay] = {}
         self._points: dict[int, PointMap] = {}
         log.info("predicting", failure_mode=version.failure_mode, version=version.version, state=version.state)
@@ -227,7 +228,7 @@ class Runner:
 
     async def _followed(self, tx: Transaction) -> list[Followed]:
         version, grace = self._version, self._config.grace
-        return await predictions.followed(tx, version.asset_model_id, version.failure_mode, recent=self._rule.consecutive, grace=grace)
+        return await predictions.followed(tx, version.asset_model_id, version.failure_mode, recent=self._rules.longest_run, grace=grace)
 
     async def _advance(self) -> int:
         async with self._database.transaction() as tx:
@@ -278,7 +279,7 @@ class Runner:
             if until <= done_until or one.asset_id in found or len(found) == ASSETS_AT_ONCE:
                 continue
             if stay is None:
-                recent = deque(one.probabilities or [], maxlen=self._rule.consecutive)
+                recent = deque(one.probabilities or [], maxlen=self._rules.longest_run)
                 stay = _Stay(None, one.installed_at, one.predicted_at, one.lowest_health, one.life_p50, recent)
                 self._stays[one.installation_id] = stay
             found[one.asset_id] = _Work(one, stay, until)
@@ -353,20 +354,22 @@ class Runner:
         """Store the predictions, say so, and ask for the alarm's change where one is due."""
         ids = await predictions.insert(tx, [one for _, one in new])
         active = await alarms.predicted_failures(tx)
+        chosen = await self._rules.chosen(tx, {one.asset_id for _, one in new}, max(one.at for _, one in new))
         for prediction_id, (stay, one) in zip(ids, new, strict=True):
-            action = self._action(stay, one, active)
+            by = chosen.get(one.asset_id)
+            action = self._action(stay, one, active, self._rules.own if by is None else by.rule)
             if prediction_id is not None and action is not Action.KEEP:
-                await defer(tx, "prediction_to_alarm", prediction_id=prediction_id)
+                await defer(tx, "prediction_to_alarm", prediction_id=prediction_id, **({} if by is None else by.named))
                 log.info("prediction changes the alarm", action=action.value, asset=one.asset_id, probability=round(one.probability, 3))
         for customer_id in sorted({one.customer_id for _, one in new}):
             await announce(tx, "prediction", customer_id)
 
-    def _action(self, stay: _Stay, one: NewPrediction, active: set[tuple[int, str]]) -> Action:
+    def _action(self, stay: _Stay, one: NewPrediction, active: set[tuple[int, str]], rule: Rule) -> Action:
         """What the newest prediction asks of the alarm; RAISE also when an active alarm's priority changes. Keeps `active` up to date."""
         stay.probabilities.append(one.probability)
         key, before = (one.asset_id, one.failure_mode), stay.life_p50
         stay.life_p50 = one.life_p50
-        action = risk.decide(list(stay.probabilities), self._rule, active=key in active)
+        action = risk.decide(list(stay.probabilities), rule, active=key in active)
         if action is Action.RAISE:
             active.add(key)
         elif action is Action.CLEAR:

@@ -17,11 +17,10 @@ import numpy as np
 from vigia.analytics import closed_orders, compute
 from vigia.analytics.evaluate import cmapss, turbofan
 from vigia.analytics.prognosis import model
-from vigia.analytics.prognosis.decision import Costs
 from vigia.analytics.prognosis.errors import PrognosisError
 from vigia.analytics.prognosis.train import History, TrainingOptions, train
 from vigia.errors import VigiaError
-from vigia.store import models
+from vigia.store import model_rules, models
 from vigia.store.database import Database, Transaction
 from vigia.store.models import ModelVersion, NewModelVersion
 from vigia.workflows import promote_model
@@ -47,8 +46,6 @@ class TrainingPlan:
     """where model files are kept"""
     horizon: float = 30.0
     """in flight cycles"""
-    costs: Costs | None = None
-    """by which the rule that raises orders is chosen"""
     learned: Sequence[History] = ()
     """further machines, of closed orders"""
     dask: str | None = None
@@ -57,7 +54,7 @@ class TrainingPlan:
     @property
     def options(self) -> TrainingOptions:
         """What is learned."""
-        return replace(turbofan.options(self.horizon), costs=self.costs)
+        return turbofan.options(self.horizon)
 
 
 @dataclass(frozen=True)
@@ -142,11 +139,13 @@ async def with_closed_orders(database: Database, asset_model: str, plan: Trainin
 
 async def register(tx: Transaction, asset_model: str, made: Trained) -> ModelVersion:
     """Record what was trained, not yet in charge. Raises UnknownAssetModelError."""
-    metrics = {name: value for name, value in made.metrics.items() if name != "inputs"}
+    metrics = {name: value for name, value in made.metrics.items() if name not in {"inputs", "rules"}}
     code, inputs = metadata.version("vigia"), made.metrics.get("inputs")
-    return await models.register(
+    registered = await models.register(
         tx, NewModelVersion(asset_model, made.failure_mode, made.version, made.sha256, metrics, made.data_sha256, code, inputs)
     )
+    await model_rules.add(tx, registered.model_version_id, made.metrics.get("rules", ()))
+    return registered
 
 
 async def train_and_register(database: Database, asset_model: str, plan: TrainingPlan, *, shadow: bool = False) -> ModelVersion:

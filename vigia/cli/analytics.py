@@ -93,11 +93,6 @@ def train(
     horizon: Horizon = 30.0,
     shadow: Annotated[bool, typer.Option("--shadow", help="Let it predict beside the one in charge, and nothing follow.")] = False,
     from_orders: Annotated[bool, typer.Option("--from-orders", help="Learn from closed orders and their verdicts too.")] = False,
-    by_cost: Annotated[bool, typer.Option("--by-cost", help="Choose when an order is raised by the costs named here.")] = False,
-    failure: Failure = 60_000.0,
-    visit: Visit = 8_000.0,
-    life: Life = 60.0,
-    lead: Lead = 10.0,
     dask: Dask = None,
     asset_model: AssetModel = EXAMPLE_ASSET_MODEL,
     home: Home = None,
@@ -106,12 +101,10 @@ def train(
 ) -> None:
     """Train a failure model, register it and, if it passes its checks, put it in charge; `vigia analytics run` changes over by itself."""
     from vigia.analytics import training
-    from vigia.analytics.prognosis.decision import Costs
     from vigia.store.database import Database
 
     settings = load_settings(home=home, dsn=dsn)
-    costs = Costs(failure, visit, life, lead) if by_cost else None
-    plan = training.TrainingPlan(data, _units(units), training.models_folder(settings.home), horizon, costs, dask=dask)
+    plan = training.TrainingPlan(data, _units(units), training.models_folder(settings.home), horizon, dask=dask)
 
     async def train_one(dsn: str) -> None:
         async with Database(dsn, "vigia_service", max_size=1) as database:

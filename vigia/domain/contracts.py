@@ -4,8 +4,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
+from vigia.domain.errors import InvalidValueError
+
 _CENT = Decimal("0.01")
 _POINTS = Decimal(100)
+_TOO_MUCH = Decimal(10) ** 12
+_LEAST_UNITS = 5
+_TIME_UNITS = {
+    "s": timedelta(seconds=1),
+    "min": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "wk": timedelta(weeks=1),
+    "a": timedelta(days=365.25),
+}
+"""Life units that are times (UCUM)."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +44,36 @@ class Contract:
     predictive_lead: timedelta
     corrective_lead: timedelta
     visit_duration: timedelta
+
+
+@dataclass(frozen=True)
+class ContractCosts:
+    """What the manufacturer pays under a contract for machines of one model, in the contract's currency; the orders are timed by it.
+
+    failure : a failure that no visit forestalled: repair, secondary damage, credits, a replacement in haste
+    visit : a planned visit with what it replaces
+    lost_life : each life unit that a machine had left when it was replaced
+    """
+
+    failure: Decimal
+    visit: Decimal
+    lost_life: Decimal
+
+    def __post_init__(self) -> None:
+        """Raise InvalidValueError for what is no amount of money."""
+        if not all(amount.is_finite() and 0 <= amount < _TOO_MUCH for amount in (self.failure, self.visit, self.lost_life)):
+            raise InvalidValueError("Costs are three amounts of money, each 0 or more: a failure, a visit, a life unit thrown away.")
+
+
+def life_within(time: timedelta, life_unit: str, *, units: int, span: timedelta) -> float | None:
+    """The life that a machine uses in `time`, in its life unit; None if nobody can tell yet.
+
+    Where that is a time (UCUM), the clock's, which no machine outruns; else at the pace at which it used `units` in `span` of late, of
+    which there must be a few.
+    """
+    if life_unit in _TIME_UNITS:
+        return time / _TIME_UNITS[life_unit]
+    return time / span * units if units >= _LEAST_UNITS and span else None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,10 @@ UNSPECIFIED = "unspecified"
 
 @dataclass(frozen=True)
 class FailureCase:
-    """At most one is open per asset and failure mode. `failed_at`: the machine did fail."""
+    """At most one is open per asset and failure mode. `failed_at`: the machine did fail.
+
+    `model_rule_id`: the rule that opened it, if the contract's costs chose it.
+    """
 
     failure_case_id: int
     customer_id: int
@@ -20,6 +23,7 @@ class FailureCase:
     closed_at: datetime | None
     failed_at: datetime | None
     prediction_id: int | None
+    model_rule_id: int | None = None
 
     @property
     def open(self) -> bool:

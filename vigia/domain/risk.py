@@ -32,7 +32,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Rule:
-    """A model's decision numbers, chosen when it was trained.
+    """A model's decision numbers: its own, chosen when it was trained, or those that cost a contract least (`by_cost`).
 
     An alarm is raised after `consecutive` predictions in a row with a probability of at least `probability`, and cleared
     after as many below `clear_probability`. The gap between the two keeps it from flapping.
@@ -41,6 +41,7 @@ class Rule:
     probability: float = 0.5
     consecutive: int = 3
     clear_probability: float = 0.2
+    by_cost: bool = False
 
     def __post_init__(self) -> None:
         """Raise InvalidValueError for numbers that could flap or never decide."""
@@ -60,6 +61,11 @@ class Rule:
             consecutive=int(numbers.get("consecutive", cls.consecutive)),
             clear_probability=float(numbers.get("clear_probability", cls.clear_probability)),
         )
+
+    @property
+    def told(self) -> dict[str, object]:
+        """As a part of an alarm's or order's reason."""
+        return {"probability": self.probability, "consecutive": self.consecutive, "by_cost": self.by_cost}
 
 
 def decide(probabilities: Sequence[float], rule: Rule, *, active: bool) -> Action:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from vigia.store import queries
+from vigia.domain.risk import Rule
+from vigia.store import model_rules, queries
 from vigia.store.database import Transaction
 
 
@@ -31,9 +32,8 @@ class PredictionCause:
     model_metrics: dict[str, Any]
     life_unit: str
 
-    @property
-    def reason(self) -> dict[str, object]:
-        """As it is kept with the alarm and the order it caused."""
+    def reason(self, rule: Rule) -> dict[str, object]:
+        """As it is kept with the alarm and the order that it caused by `rule`."""
         return {
             "prediction_id": self.prediction_id,
             "at": self.at.isoformat(),
@@ -49,6 +49,7 @@ class PredictionCause:
             "similar_cases": self.similar_cases,
             "model_version": self.model_version,
             "method": self.model_metrics.get("method", "trees"),
+            "rule": rule.told,
         }
 
 
@@ -88,6 +89,14 @@ class _Probability:
 async def prediction(tx: Transaction, prediction_id: int) -> PredictionCause | None:
     """The prediction, or None."""
     return await queries.first(tx, "cause_prediction", PredictionCause, prediction_id=prediction_id)
+
+
+async def rule(tx: Transaction, cause: PredictionCause, model_rule_id: int | None) -> Rule:
+    """The rule of that id, which the contract's costs chose; None: the model's own."""
+    chosen = None if model_rule_id is None else await model_rules.get(tx, model_rule_id)
+    if chosen is None:
+        return Rule.of_model(cause.model_metrics)
+    return Rule(chosen.probability, chosen.consecutive, chosen.clear_probability, by_cost=True)
 
 
 async def probabilities(tx: Transaction, cause: PredictionCause, count: int) -> list[float]:

@@ -20,6 +20,8 @@ class NewCase:
     opened_at: datetime
     failed_at: datetime | None = None
     prediction_id: int | None = None
+    model_rule_id: int | None = None
+    """the rule that opens it, if the contract's costs chose it"""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ async def open_case(tx: Transaction, new: NewCase) -> FailureCase:
         opened_at=new.opened_at,
         failed_at=new.failed_at,
         prediction_id=new.prediction_id,
+        model_rule_id=new.model_rule_id,
     )
     if opened is None:
         opened = await queries.first(tx, "failure_case_open_of_mode", FailureCase, asset_id=new.asset_id, failure_mode=new.failure_mode)

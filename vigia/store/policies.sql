@@ -36,9 +36,9 @@ begin
     -- What staff writes through the app or a migration.
     foreach name in array array['customer', 'site', 'area', 'line', 'edge_node', 'role', 'asset', 'asset_model', 'point', 'installation', 'failure_case',
                                 'alarm', 'alarm_event', 'work_order', 'work_order_event', 'work_order_step', 'visit', 'state_interval',
-                                'contract', 'audit_event', 'account', 'login_session', 'baseline', 'birth', 'dead_letter', 'detector_snapshot', 'edge_certificate',
-                                'edge_configuration', 'edge_epoch', 'edge_token', 'finding', 'ledger', 'model_drift', 'model_training', 'model_version', 'prediction', 'rollout',
-                                'shadow_prediction', 'tombstone', 'command', 'command_approval'] loop
+                                'contract', 'contract_cost', 'audit_event', 'account', 'login_session', 'baseline', 'birth', 'dead_letter', 'detector_snapshot', 'edge_certificate',
+                                'edge_configuration', 'edge_epoch', 'edge_token', 'finding', 'ledger', 'model_drift', 'model_rule', 'model_training', 'model_version', 'prediction',
+                                'rollout', 'shadow_prediction', 'tombstone', 'command', 'command_approval'] loop
         execute format('create policy staff on %I to vigia_app, vigia_owner using (caller_is_staff()) with check (caller_is_staff())', name);
     end loop;
     -- Rows without a customer of their own belong to the edge node they came from, or to no one in particular.
@@ -76,18 +76,18 @@ create policy people on account for select to vigia_owner using (true);
 grant select (account_id, customer_id, kind, name, language, disabled_at) on account to vigia_reporter;
 
 grant select on
-    account, alarm, alarm_event, area, asset, asset_model, audit_event, birth, command, command_approval, contract, customer, dead_letter, edge_certificate,
-    edge_configuration, edge_epoch, edge_node, edge_token, failure_case, finding, installation, ledger, line, login_session, model_drift, model_training, model_version,
-    point, prediction, role, rollout, schema_migration, shadow_prediction, site, state_interval, tombstone, visit, work_order, work_order_event,
+    account, alarm, alarm_event, area, asset, asset_model, audit_event, birth, command, command_approval, contract, contract_cost, customer, dead_letter,
+    edge_certificate, edge_configuration, edge_epoch, edge_node, edge_token, failure_case, finding, installation, ledger, line, login_session, model_drift,
+    model_rule, model_training, model_version, point, prediction, role, rollout, schema_migration, shadow_prediction, site, state_interval, tombstone, visit, work_order, work_order_event,
     work_order_step
 to vigia_app;
 grant insert, update on
-    account, alarm, area, asset, asset_model, command, contract, customer, edge_certificate, edge_configuration, edge_node, edge_token, failure_case,
-    installation, line, login_session, point, role, rollout, site, state_interval, visit, work_order, work_order_step
+    account, alarm, area, asset, asset_model, command, contract, contract_cost, customer, edge_certificate, edge_configuration, edge_node, edge_token,
+    failure_case, installation, line, login_session, point, role, rollout, site, state_interval, visit, work_order, work_order_step
 to vigia_app;
 grant insert on alarm_event, audit_event, command_approval, work_order_event to vigia_app;
 grant update (champion, shadow, approved_by, approved_at, replaced_id, withdrawn_at) on model_version to vigia_app;
-grant delete on login_session, dead_letter to vigia_app;
+grant delete on login_session, dead_letter, contract_cost to vigia_app;
 grant select on ledger_hole to vigia_service, vigia_app, vigia_reporter;
 
 -- ── telemetry as a caller may see it ─────────────────────────────────────────────────────────────────────────────────

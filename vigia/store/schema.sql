@@ -377,6 +377,20 @@ create table model_version (
 create unique index model_champion_key on model_version (asset_model_id, failure_mode) where champion;
 create unique index model_shadow_key on model_version (asset_model_id, failure_mode) where shadow;
 
+-- What each rule for raising orders would have done to machines that the model had not seen: by this, and what a contract says things
+-- cost, the rule of a machine is chosen without the model's file.
+create table model_rule (
+    model_rule_id     int generated always as identity primary key,
+    model_version_id  int not null references model_version,
+    probability       float8 not null check (probability between 0 and 1),
+    consecutive       int not null check (consecutive > 0),
+    clear_probability float8 not null check (clear_probability between 0 and probability),
+    machines          int not null check (machines > 0),
+    ordered           int not null check (ordered between 0 and machines),  -- those for which an order would have been raised
+    at_order          float8[] not null,              -- life left at the order, ascending: of each, or quantiles
+    unique (model_version_id, probability, consecutive)
+);
+
 create table prediction (
     prediction_id    bigint generated always as identity primary key,
     customer_id      int not null references customer,
@@ -476,6 +490,7 @@ create table failure_case (
     closed_at       timestamptz,
     failed_at       timestamptz,                      -- the machine did fail
     prediction_id   bigint,
+    model_rule_id   int references model_rule,        -- the rule that opened it, chosen by the contract's costs; null: the model's own
     unique (customer_id, failure_case_id),
     foreign key (customer_id, role_id) references role (customer_id, role_id),
     foreign key (customer_id, prediction_id) references prediction (customer_id, prediction_id)
@@ -625,6 +640,19 @@ create table contract (
     corrective_lead         interval not null,        -- from failure to visit: spare shipped, crew found
     visit_duration          interval not null,
     unique (customer_id, contract_id)
+);
+
+-- What the manufacturer pays under a contract for machines of one model, in its currency: by this their orders are timed. It is not the
+-- customer's to see. A contract without a row states no costs.
+create table contract_cost (
+    customer_id    int not null,
+    contract_id    int not null,
+    asset_model_id int not null references asset_model,
+    failure        numeric(14, 2) not null check (failure >= 0 and failure < 'NaN'),      -- a failure that no visit forestalled
+    visit          numeric(14, 2) not null check (visit >= 0 and visit < 'NaN'),          -- a planned visit with what it replaces
+    lost_life      numeric(14, 2) not null check (lost_life >= 0 and lost_life < 'NaN'),  -- each life unit left when it is replaced
+    primary key (contract_id, asset_model_id),
+    foreign key (customer_id, contract_id) references contract (customer_id, contract_id)
 );
 
 create table audit_event (

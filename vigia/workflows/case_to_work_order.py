@@ -38,7 +38,9 @@ async def handle(tx: Transaction, failure_case_id: int, autonomy: Autonomy, now:
 async def _reason(tx: Transaction, case: FailureCase) -> tuple[Priority, dict[str, object]]:
     """How urgent the prediction was and what it said; a failure adds its time."""
     cause = None if case.prediction_id is None else await causes.prediction(tx, case.prediction_id)
-    priority, reason = (Priority.MEDIUM, {}) if cause is None else (priority_of(cause.life_p50), cause.reason)
+    priority, reason = Priority.MEDIUM, dict[str, object]()
+    if cause is not None:
+        priority, reason = priority_of(cause.life_p50), cause.reason(await causes.rule(tx, cause, case.model_rule_id))
     if case.failed_at is not None:
         reason = {**reason, "failed_at": case.failed_at.isoformat()}
     return priority, reason

@@ -42,11 +42,11 @@ async def handle_finding(tx: Transaction, finding_id: int) -> int | None:
     return alarm_id
 
 
-async def handle_prediction(tx: Transaction, prediction_id: int) -> int | None:
+async def handle_prediction(tx: Transaction, prediction_id: int, model_rule_id: int | None = None) -> int | None:
     """The failure case's id if the prediction raised an alarm, else None.
 
-    Decides by the model's own numbers from the predictions as they stand, so that a repeated job changes nothing. A machine that
-    has failed already needs no prediction.
+    Decides by the rule that who made the prediction decided by (None: the model's own), from the predictions as they stand, so that a
+    repeated job changes nothing. A machine that has failed already needs no prediction.
     """
     cause = await causes.prediction(tx, prediction_id)
     if cause is None:
@@ -55,18 +55,18 @@ async def handle_prediction(tx: Transaction, prediction_id: int) -> int | None:
     place = await installations.current(tx, cause.asset_id)
     if place is None or place.role_id != cause.role_id:
         return None
-    rule = Rule.of_model(cause.model_metrics)
+    rule = await causes.rule(tx, cause, model_rule_id)
     alarm = await _open_alarm(tx, cause.asset_id, alarms.FAILURE_PREDICTED + cause.failure_mode)
     active = alarm is not None and alarm.status.active
     action = decide(await causes.probabilities(tx, cause, rule.consecutive), rule, active=active)
     if action is Action.RAISE:
         failed = any(case.failed_at is not None for case in await failure_cases.open_of_asset(tx, cause.asset_id))
-        return None if failed else await _failure_predicted(tx, cause)
+        return None if failed else await _failure_predicted(tx, cause, rule, model_rule_id)
     if alarm is not None and action is Action.CLEAR:
         await step(tx, alarm, Event.CLEAR, cause.at)
         await show_most_important(tx, cause.asset_id, cause.at)
     elif alarm is not None and active:
-        await _escalate(tx, alarm, cause)
+        await _escalate(tx, alarm, cause, rule)
     return None
 
 
@@ -84,18 +84,24 @@ async def clear_alarm(tx: Transaction, asset_id: int, condition: str, now: datet
         await show_most_important(tx, asset_id, now)
 
 
-async def _failure_predicted(tx: Transaction, cause: PredictionCause) -> int:
+async def _failure_predicted(tx: Transaction, cause: PredictionCause, rule: Rule, model_rule_id: int | None) -> int:
     case = await failure_cases.open_case(
         tx,
         NewCase(
-            cause.customer_id, cause.role_id, cause.asset_id, cause.failure_mode, opened_at=cause.at, prediction_id=cause.prediction_id
+            cause.customer_id,
+            cause.role_id,
+            cause.asset_id,
+            cause.failure_mode,
+            opened_at=cause.at,
+            prediction_id=cause.prediction_id,
+            model_rule_id=model_rule_id,
         ),
     )
     condition = alarms.FAILURE_PREDICTED + cause.failure_mode
     priority = priority_of(cause.life_p50)
     await raise_alarm(
         tx,
-        NewAlarm(cause.customer_id, cause.role_id, cause.asset_id, condition, case.failure_case_id, priority, cause.at, cause.reason),
+        NewAlarm(cause.customer_id, cause.role_id, cause.asset_id, condition, case.failure_case_id, priority, cause.at, cause.reason(rule)),
     )
     await defer(tx, "case_to_work_order", failure_case_id=case.failure_case_id, at=cause.at)
     return case.failure_case_id
@@ -113,11 +119,11 @@ async def _raise(tx: Transaction, new: NewAlarm) -> int:
     return alarm.alarm_id
 
 
-async def _escalate(tx: Transaction, alarm: StoredAlarm, cause: PredictionCause) -> None:
+async def _escalate(tx: Transaction, alarm: StoredAlarm, cause: PredictionCause, rule: Rule) -> None:
     """Tell an open alarm that the failure has come closer; a smaller urgency is not worth a change."""
     priority = priority_of(cause.life_p50)
     if priority.rank < Priority(alarm.priority).rank:
-        await alarms.describe(tx, alarm, priority, cause.reason)
+        await alarms.describe(tx, alarm, priority, cause.reason(rule))
         await announce(tx, "alarm", alarm.customer_id, alarm.role_id)
 
 

@@ -16,7 +16,7 @@ TaskName = Literal[
     "record_state",  # asset_id, at, state: a state point changed
     "finding_to_alarm",  # finding_id
     "second_opinion",  # finding_id: after its alarm, on a queue of its own
-    "prediction_to_alarm",  # prediction_id
+    "prediction_to_alarm",  # prediction_id, and model_rule_id where the contract's costs chose the rule
     "case_to_work_order",  # failure_case_id, at
     "dispatch_day",  # at
 ]

@@ -177,9 +177,9 @@ def _tasks(config: WorkerConfig, database: Database) -> dict[TaskName, Callable[
     async def alarm_raised(finding_id: int) -> None:
         await second_opinion.handle(database, finding_id)
 
-    async def prediction_made(prediction_id: int) -> None:
+    async def prediction_made(prediction_id: int, model_rule_id: int | None = None) -> None:
         async with database.transaction() as tx:
-            await finding_to_alarm.handle_prediction(tx, prediction_id)
+            await finding_to_alarm.handle_prediction(tx, prediction_id, model_rule_id)
 
     async def case_opened(failure_case_id: int, at: str) -> None:
         async with database.transaction() as tx:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vigia.analytics.compute import Compute
 from vigia.analytics.prognosis import decision
-from vigia.analytics.prognosis.decision import Costs, Decision
+from vigia.analytics.prognosis.decision import Costs, Decision, cheapest, trials
 from vigia.analytics.prognosis.train import IN_PROCESS, History, TrainingOptions, folds, unseen
 
 ALPHA = 0.2
@@ -89,7 +89,7 @@ def back_test(
         cost=float(costs.of(at_order).mean()),
         cost_without_prediction=costs.failure,
         cost_at_best_age=min(float(costs.of(np.where(lives >= age, lives - age, np.nan)).mean()) for age in np.unique(lives)),
-        decision=decision.choose_by_cost(probabilities, remaining, costs).as_dict(),
+        decision=cheapest(trials(probabilities, remaining), costs).rule.as_dict(),
         prognostic_horizon_median=float(np.median(horizons)),
         alpha_lambda={
             str(share): float(np.mean([_within(said, left, share, options.life_cap) for said, left in zip(median, remaining, strict=True)]))
@@ -104,7 +104,7 @@ def _orders(probabilities: Sequence[NDArray[np.float64]], remaining: Sequence[ND
     fold_of, at_order = folds(len(remaining)), np.full(len(remaining), np.nan)
     for fold in np.unique(fold_of):
         others, these = np.flatnonzero(fold_of != fold).tolist(), np.flatnonzero(fold_of == fold).tolist()
-        rule: Decision = decision.choose_by_cost([probabilities[i] for i in others], [remaining[i] for i in others], costs)
+        rule: Decision = cheapest(trials([probabilities[i] for i in others], [remaining[i] for i in others]), costs).rule
         at_order[these] = decision.timing([probabilities[i] for i in these], [remaining[i] for i in these], rule).remaining
     return at_order
 

@@ -6,7 +6,7 @@ predictions of machines that the predicting trees had not seen: folds split by m
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -87,8 +87,6 @@ class TrainingOptions:
     with_age: bool = False
     """Let the model see how many cycles were flown. On FD001's units 1-80, out of fold, it lowers the error of the median from 10.4 to 9.7
     cycles and the Brier score from 0.014 to 0.012, but catches the same 80 of 80: the engines all started new, which a fleet does not."""
-    costs: decision.Costs | None = None
-    """The rule that raises orders is the one that would have cost least; None: that with the fewest missed and early orders."""
     trees: int = 100
     """Of the boosted classifier."""
 
@@ -280,8 +278,7 @@ def train(histories: Sequence[History], options: TrainingOptions, where: Compute
     probabilities, remaining = (
         [parts[index] for index in complete] for parts in (np.split(judged.forecast.probability, ends), np.split(rows.remaining, ends))
     )
-    costs = options.costs
-    chosen = decision.choose_by_cost(probabilities, remaining, costs) if costs else decision.choose(probabilities, remaining)
+    chosen = decision.choose(probabilities, remaining)
     metrics: dict[str, Any] = {
         "method": learned.method.value,
         "machines": len(histories),
@@ -291,11 +288,11 @@ def train(histories: Sequence[History], options: TrainingOptions, where: Compute
         "life_cap": options.life_cap,
         "with_age": options.with_age,
         "decision": chosen.as_dict(),
-        "costs": asdict(costs) if costs else None,
         "reliability": reliability(judged.forecast.probability[rows.told], rows.fails[rows.told]),
         "horizons": horizons.figures(judged.forecast.within, rows.within),
         "out_of_fold": {**learned.figures, "orders": decision.timing(probabilities, remaining, chosen).summary()},
         "inputs": spread((*options.settings, *options.sensors), np.vstack(_inputs(histories)), judged.forecast.p50, options.life_cap),
+        "rules": [trial.as_dict() for trial in decision.trials(probabilities, remaining)],
         "train_s": round(time.perf_counter() - started, 1),
     }
     return Prognosis(

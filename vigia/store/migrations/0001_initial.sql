@@ -377,6 +377,20 @@ create table model_version (
 create unique index model_champion_key on model_version (asset_model_id, failure_mode) where champion;
 create unique index model_shadow_key on model_version (asset_model_id, failure_mode) where shadow;
 
+-- What each rule for raising orders would have done to machines that the model had not seen: by this, and what a contract says things
+-- cost, the rule of a machine is chosen without the model's file.
+create table model_rule (
+    model_rule_id     int generated always as identity primary key,
+    model_version_id  int not null references model_version,
+    probability       float8 not null check (probability between 0 and 1),
+    consecutive       int not null check (consecutive > 0),
+    clear_probability float8 not null check (clear_probability between 0 and probability),
+    machines          int not null check (machines > 0),
+    ordered           int not null check (ordered between 0 and machines),  -- those for which an order would have been raised
+    at_order          float8[] not null,              -- life left at the order, ascending: of each, or quantiles
+    unique (model_version_id, probability, consecutive)
+);
+
 create table prediction (
     prediction_id    bigint generated always as identity primary key,
     customer_id      int not null references customer,
@@ -476,6 +490,7 @@ create table failure_case (
     closed_at       timestamptz,
     failed_at       timestamptz,                      -- the machine did fail
     prediction_id   bigint,
+    model_rule_id   int references model_rule,        -- the rule that opened it, chosen by the contract's costs; null: the model's own
     unique (customer_id, failure_case_id),
     foreign key (customer_id, role_id) references role (customer_id, role_id),
     foreign key (customer_id, prediction_id) references prediction (customer_id, prediction_id)
@@ -625,6 +640,19 @@ create table contract (
     corrective_lead         interval not null,        -- from failure to visit: spare shipped, crew found
     visit_duration          interval not null,
     unique (customer_id, contract_id)
+);
+
+-- What the manufacturer pays under a contract for machines of one model, in its currency: by this their orders are timed. It is not the
+-- customer's to see. A contract without a row states no costs.
+create table contract_cost (
+    customer_id    int not null,
+    contract_id    int not null,
+    asset_model_id int not null references asset_model,
+    failure        numeric(14, 2) not null check (failure >= 0 and failure < 'NaN'),      -- a failure that no visit forestalled
+    visit          numeric(14, 2) not null check (visit >= 0 and visit < 'NaN'),          -- a planned visit with what it replaces
+    lost_life      numeric(14, 2) not null check (lost_life >= 0 and lost_life < 'NaN'),  -- each life unit left when it is replaced
+    primary key (contract_id, asset_model_id),
+    foreign key (customer_id, contract_id) references contract (customer_id, contract_id)
 );
 
 create table audit_event (
@@ -808,9 +836,9 @@ begin
     -- What staff writes through the app or a migration.
     foreach name in array array['customer', 'site', 'area', 'line', 'edge_node', 'role', 'asset', 'asset_model', 'point', 'installation', 'failure_case',
                                 'alarm', 'alarm_event', 'work_order', 'work_order_event', 'work_order_step', 'visit', 'state_interval',
-                                'contract', 'audit_event', 'account', 'login_session', 'baseline', 'birth', 'dead_letter', 'detector_snapshot', 'edge_certificate',
-                                'edge_configuration', 'edge_epoch', 'edge_token', 'finding', 'ledger', 'model_drift', 'model_training', 'model_version', 'prediction', 'rollout',
-                                'shadow_prediction', 'tombstone', 'command', 'command_approval'] loop
+                                'contract', 'contract_cost', 'audit_event', 'account', 'login_session', 'baseline', 'birth', 'dead_letter', 'detector_snapshot', 'edge_certificate',
+                                'edge_configuration', 'edge_epoch', 'edge_token', 'finding', 'ledger', 'model_drift', 'model_rule', 'model_training', 'model_version', 'prediction',
+                                'rollout', 'shadow_prediction', 'tombstone', 'command', 'command_approval'] loop
         execute format('create policy staff on %I to vigia_app, vigia_owner using (caller_is_staff()) with check (caller_is_staff())', name);
     end loop;
     -- Rows without a customer of their own belong to the edge node they came from, or to no one in particular.
@@ -848,18 +876,18 @@ create policy people on account for select to vigia_owner using (true);
 grant select (account_id, customer_id, kind, name, language, disabled_at) on account to vigia_reporter;
 
 grant select on
-    account, alarm, alarm_event, area, asset, asset_model, audit_event, birth, command, command_approval, contract, customer, dead_letter, edge_certificate,
-    edge_configuration, edge_epoch, edge_node, edge_token, failure_case, finding, installation, ledger, line, login_session, model_drift, model_training, model_version,
-    point, prediction, role, rollout, schema_migration, shadow_prediction, site, state_interval, tombstone, visit, work_order, work_order_event,
+    account, alarm, alarm_event, area, asset, asset_model, audit_event, birth, command, command_approval, contract, contract_cost, customer, dead_letter,
+    edge_certificate, edge_configuration, edge_epoch, edge_node, edge_token, failure_case, finding, installation, ledger, line, login_session, model_drift,
+    model_rule, model_training, model_version, point, prediction, role, rollout, schema_migration, shadow_prediction, site, state_interval, tombstone, visit, work_order, work_order_event,
     work_order_step
 to vigia_app;
 grant insert, update on
-    account, alarm, area, asset, asset_model, command, contract, customer, edge_certificate, edge_configuration, edge_node, edge_token, failure_case,
-    installation, line, login_session, point, role, rollout, site, state_interval, visit, work_order, work_order_step
+    account, alarm, area, asset, asset_model, command, contract, contract_cost, customer, edge_certificate, edge_configuration, edge_node, edge_token,
+    failure_case, installation, line, login_session, point, role, rollout, site, state_interval, visit, work_order, work_order_step
 to vigia_app;
 grant insert on alarm_event, audit_event, command_approval, work_order_event to vigia_app;
 grant update (champion, shadow, approved_by, approved_at, replaced_id, withdrawn_at) on model_version to vigia_app;
-grant delete on login_session, dead_letter to vigia_app;
+grant delete on login_session, dead_letter, contract_cost to vigia_app;
 grant select on ledger_hole to vigia_service, vigia_app, vigia_reporter;
 
 -- ── telemetry as a caller may see it ─────────────────────────────────────────────────────────────────────────────────

@@ -9,8 +9,9 @@ order by exists (select from work_order w where w.failure_case_id = c.failure_ca
 
 -- name: failure_case_open
 -- One open case per asset and failure mode: failure_case_open_key absorbs the second.
-insert into failure_case (customer_id, role_id, asset_id, failure_mode, opened_at, failed_at, prediction_id)
-values (%(customer_id)s, %(role_id)s, %(asset_id)s, %(failure_mode)s, %(opened_at)s, %(failed_at)s, %(prediction_id)s)
+insert into failure_case (customer_id, role_id, asset_id, failure_mode, opened_at, failed_at, prediction_id, model_rule_id)
+values (%(customer_id)s, %(role_id)s, %(asset_id)s, %(failure_mode)s, %(opened_at)s, %(failed_at)s, %(prediction_id)s,
+        %(model_rule_id)s)
 on conflict (asset_id, failure_mode) where closed_at is null do nothing
 returning *
 
