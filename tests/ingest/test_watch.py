@@ -14,6 +14,7 @@ import pytest
 from ingest_harness import Edge, letters, query, seed
 from process_harness import wait_for
 from prometheus_client.parser import text_string_to_metric_families
+from psycopg.types.json import Jsonb
 from worker_harness import LOOPBACK, Worker, rows
 
 from vigia.errors import ConfigError
@@ -173,6 +174,51 @@ async def test_gateways_whose_certificates_end_are_counted(desk: Desk, service: 
     assert found == {30: 3, 14: 2, 7: 2, 1: 1}
 
 
+async def in_charge(service: Database, version: str, resolved: dict[str, float | None]) -> None:
+    """A model takes charge, and is looked at."""
+    inputs = {name: {"psi": 0.9, "psi_at_like_wear": psi, "readings": 900} for name, psi in (("T50", 0.41), ("Ps30", 0.1))}
+    async with service.transaction() as tx:
+        await tx.execute("update model_version set champion = false")
+        await tx.execute(
+            "insert into asset_model (code, name, life_unit) values ('turbofan', 'Turbofan', '{cycle}') on conflict do nothing"
+        )
+        await tx.execute(
+            "insert into model_version (asset_model_id, failure_mode, version, sha256, metrics, champion)"
+            " select asset_model_id, 'hpc_degradation', %s, '00', %s, true from asset_model",
+            (version, Jsonb({"out_of_fold": {"brier": 0.02}})),
+        )
+        await tx.execute(
+            "insert into model_drift (model_version_id, day, machines, inputs, resolved, warnings)"
+            " select model_version_id, day::date, 24, case when day = '2026-01-08' then %s else '{}' end, %s, '{inputs,brier}'"
+            " from model_version, unnest(array['2026-01-07', '2026-01-08']) as day where champion",
+            (Jsonb(inputs), Jsonb({"machines": 6, "told": 300, "lives": 200, **resolved})),
+        )
+
+
+async def test_how_models_in_charge_fit_is_told_of_those_alone(desk: Desk, service: Database) -> None:
+    def told_of(version: str) -> dict[str, float]:
+        suffix = f"[turbofan][hpc_degradation][{version}]"
+        return {name.removesuffix(suffix): value for name, value in desk.samples().items() if name.endswith(suffix)}
+
+    await in_charge(service, "v1", {"brier": 0.05, "held": 0.6})
+    looking = asyncio.create_task(desk.watch.look(service))
+    while not told_of("v1"):
+        await asyncio.sleep(0.01)
+    assert told_of("v1") == {
+        "vigia_model_psi_max": 0.41,
+        "vigia_model_brier": 0.05,
+        "vigia_model_brier_limit": pytest.approx(0.03),
+        "vigia_model_held_share": 0.6,
+        "vigia_model_warnings": 2,
+    }
+    await in_charge(service, "v2", {"brier": None, "held": None})
+    while not told_of("v2"):
+        await asyncio.sleep(0.01)
+    looking.cancel()
+    assert told_of("v1") == {}
+    assert set(told_of("v2")) == {"vigia_model_psi_max", "vigia_model_brier_limit", "vigia_model_warnings"}
+
+
 async def ask(port: int, request: bytes) -> str:
     reader, writer = await asyncio.open_connection(LOOPBACK, port)
     writer.write(request)
@@ -205,8 +251,13 @@ async def test_answers_are_of_the_kind_that_prometheus_reads(desk: Desk) -> None
     assert len(list(text_string_to_metric_families(body.decode()))) > 10
 
 
-async def test_the_dashboard_shows_only_what_is_told(desk: Desk) -> None:
+async def test_the_dashboard_shows_only_what_is_told(desk: Desk, service: Database) -> None:
     desk.watch.set_aside("any")
+    await in_charge(service, "v1", {"brier": 0.05, "held": 0.6})
+    looking = asyncio.create_task(desk.watch.look(service))
+    while math.isnan(desk.samples()["vigia_ingest_holes"]):
+        await asyncio.sleep(0.01)
+    looking.cancel()
     exist = {re.sub(r"\[.*", "", name) for name in desk.samples()}
     queries = [target["expr"] for panel in DASHBOARD["panels"] for target in panel.get("targets", [])]
     named = {name for query in queries for name in re.findall(r"\b(?:vigia|process)_\w+", query)}

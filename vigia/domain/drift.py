@@ -81,13 +81,19 @@ def warnings(inputs: Mapping[str, Moved], machines: int, resolved: Resolved, met
         found.append("inputs")
     if resolved.machines < LEAST_ENDED:
         return found
-    figures = metrics.get("out_of_fold")
-    promised = figures.get("brier") if isinstance(figures, Mapping) else None
-    if promised is not None and resolved.brier is not None and resolved.brier > BRIER_LIMIT * promised:
+    limit = brier_limit(metrics)
+    if limit is not None and resolved.brier is not None and resolved.brier > limit:
         found.append("brier")
     if resolved.held is not None and resolved.held < LEAST_COVERAGE:
         found.append("interval")
     return found
+
+
+def brier_limit(metrics: Mapping[str, Any]) -> float | None:
+    """The Brier score beyond which a model with these figures warns; None when it has none on machines not seen."""
+    figures = metrics.get("out_of_fold")
+    promised = figures.get("brier") if isinstance(figures, Mapping) else None
+    return None if promised is None else BRIER_LIMIT * float(promised)
 
 
 def _shares(counts: Sequence[float]) -> list[float]:

@@ -15,6 +15,7 @@ from vigia.domain.identities import WARNING_DAYS
 from vigia.errors import ConfigError
 from vigia.ingest.config import Limits, WatchConfig
 from vigia.ingest.inbox import Inbox
+from vigia.ingest.model_gauges import ModelGauges
 from vigia.store import watched
 from vigia.store.database import Database, StoreError
 
@@ -62,12 +63,13 @@ class Watch:
         self._ending = Gauge(
             "vigia_gateway_certificates_ending", "Gateways whose certificate ends within so many days.", ["within_days"], registry=made
         )
+        self._models = ModelGauges(made)
         self._show("queue_bytes", "Memory that messages take which wait to be written.", lambda: inbox.nbytes)
         self._show("queue_messages", "Messages that wait to be written.", lambda: len(inbox))
         self._show("queue_oldest_seconds", "How long the oldest of them has waited.", lambda: inbox.oldest_age_s)
         self._show("broker_connected", "1 while the broker is there.", connected)
         self._show("database_reachable", "1 while the database answers.", lambda: self.database_there)
-        self._unknown_holes()
+        self._unknown()
 
     def _show(self, name: str, what: str, now: Callable[[], float]) -> None:
         Gauge(f"vigia_ingest_{name}", what, registry=self.registry).set_function(now)
@@ -139,33 +141,36 @@ class Watch:
                 return _said(HTTPStatus.NOT_FOUND, "there are /metrics, /live and /ready")
 
     async def look(self, database: Database) -> None:
-        """Ask the database what is missing, and which certificates end, again and again, until cancelled."""
+        """Ask the database what is missing, which certificates end and how models fit, again and again, until cancelled."""
         while True:
             try:
                 async with database.transaction() as tx:
                     found = await watched.missing(tx)
                     ending = await watched.ending(tx)
+                    models = await watched.models(tx)
             except StoreError as error:
                 if not self._no_answer:
                     log.warning("holes not counted", reason=str(error))
                 self._no_answer = True
-                self._unknown_holes()
+                self._unknown()
             except Exception:  # what only watches never stops what works
                 log.exception("holes not counted")
-                self._unknown_holes()
+                self._unknown()
             else:
                 self._no_answer = False
                 self._holes.set(found.holes)
                 self._missing.set(found.batches)
                 for one in ending:
                     self._ending.labels(one.days).set(one.ending)
+                self._models.show(models)
             await asyncio.sleep(self._limits.look_every_s)
 
-    def _unknown_holes(self) -> None:
+    def _unknown(self) -> None:
         self._holes.set(math.nan)
         self._missing.set(math.nan)
         for days in WARNING_DAYS:
             self._ending.labels(days).set(math.nan)
+        self._models.show([])
 
 
 def _said(status: HTTPStatus, words: str) -> tuple[HTTPStatus, str, bytes]:

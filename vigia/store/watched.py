@@ -1,6 +1,7 @@
 """What the watch over ingest asks of the database."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from vigia.domain.identities import WARNING_DAYS
 from vigia.store import queries
@@ -21,6 +22,24 @@ class Ending:
 
     days: int
     ending: int
+
+
+@dataclass(frozen=True)
+class InCharge:
+    """A model in charge and what was found of it last; the fields are those of `store.model_drift.Drift` and of its version."""
+
+    asset_model: str
+    failure_mode: str
+    version: str
+    metrics: dict[str, Any]
+    inputs: dict[str, dict[str, float]]
+    resolved: dict[str, Any]
+    warnings: list[str]
+
+
+async def models(tx: Transaction) -> list[InCharge]:
+    """The models in charge that were looked at."""
+    return await queries.rows(tx, "watched_models", InCharge)
 
 
 async def ending(tx: Transaction) -> list[Ending]:

@@ -11,3 +11,10 @@ from unnest(%(days)s::int[]) as d (days)
 left join (select max(valid_until) as valid_until from edge_certificate where revoked_at is null group by edge_node_id) as newest
     on newest.valid_until between now() - interval '30 days' and now() + d.days * interval '1 day'
 group by d.days
+
+-- name: watched_models
+-- What was found last of each model in charge.
+select m.code as asset_model, v.failure_mode, v.version, v.metrics, d.inputs, d.resolved, d.warnings
+from model_version v join asset_model m using (asset_model_id)
+cross join lateral (select * from model_drift where model_version_id = v.model_version_id order by day desc limit 1) d
+where v.champion
