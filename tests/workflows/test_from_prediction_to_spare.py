@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vigia.domain.errors import InvalidValueError, NotFoundError, SpareUnavailableError, TransitionRefusedError
+from vigia.domain.risk import Rule
 from vigia.domain.work_orders import Autonomy
 from vigia.store import causes
 from vigia.workflows import approve_work_order, case_to_work_order, complete_step, dispatch_day, finish_work_order, start_work_order
@@ -74,7 +75,27 @@ async def test_the_order_keeps_the_probability_within_each_horizon(plant: Plant)
     async with plant.service.transaction() as tx:
         cause = await causes.prediction(tx, prediction)
     assert cause is not None
-    assert cause.reason["probabilities"] == [{"horizon": 10, "probability": 0.1}, {"horizon": 30, "probability": 0.6}]
+    assert cause.reason(Rule())["probabilities"] == [{"horizon": 10, "probability": 0.1}, {"horizon": 30, "probability": 0.6}]
+
+
+async def test_the_rule_that_the_prediction_names_decides_and_is_told(plant: Plant) -> None:
+    rule_id = await plant.value(
+        "insert into model_rule (model_version_id, probability, consecutive, clear_probability, machines, ordered, at_order) "
+        "values (1, 0.9, 3, 0.36, 1, 1, '{20}') returning model_rule_id"
+    )
+    by = {}
+    for hour in range(1, 5):
+        prediction = await plant.predict(1, hour, 0.7 if hour == 1 else 0.95)
+        async with plant.service.transaction() as tx:
+            by[hour] = await handle_prediction(tx, prediction, rule_id)
+    assert [hour for hour, case in by.items() if case is not None] == [4]
+    async with plant.service.transaction() as tx:
+        await case_to_work_order.handle(tx, by[4] or 0, Autonomy.AUTO, at(4))
+    told = {"probability": 0.9, "consecutive": 3, "by_cost": True}
+    assert await plant.rows("select a.reason -> 'rule', w.reason -> 'rule' from alarm a join work_order w using (failure_case_id)") == [
+        (told, told)
+    ]
+    assert await plant.value("select model_rule_id from failure_case") == rule_id
 
 
 async def test_the_same_prediction_again_changes_nothing(plant: Plant) -> None:
