@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vigia.analytics.detectors.subspace import Subspace
 from vigia.analytics.detectors.surprise import Surprise
 from vigia.analytics.evaluate import nab, own, skab, tep
+from vigia.analytics.prognosis.train import History, TrainingOptions, train
 
 START = datetime(2026, 1, 1)  # noqa: DTZ001 - as the files have them
 ROWS = 700
@@ -119,3 +120,18 @@ def test_the_limit_of_the_process_comes_from_d00_alone(tmp_path: Path, scale: Ca
     before = tep.measure(tmp_path)[1]["01"].ratio[:160]
     expected = Subspace.fit(np.loadtxt(tmp_path / "d00.dat")).watch(np.loadtxt(tmp_path / "d01_te.dat")[:160])
     assert np.allclose(before, expected.ratio, rtol=1e-9)
+
+
+def test_a_machine_is_judged_by_what_was_learned_from_others_alone() -> None:
+    """Each machine has a mark that tells it, and nothing of its wear: with rows of it on both sides the mark would tell its life."""
+    rng = np.random.default_rng(1)
+    lives = rng.permutation(np.arange(40, 120, 4))
+    histories = []
+    for mark, life in zip(rng.normal(size=len(lives)).tolist(), lives.tolist(), strict=True):
+        ages = np.arange(1.0, life + 1)
+        sensors = np.column_stack((mark + 0.01 * rng.normal(size=life), rng.normal(size=life)))
+        histories.append(History(np.zeros((life, 1)), sensors, ages, life - ages))
+    options = TrainingOptions("any", ("setting",), ("mark", "noise"), with_age=True, trees=20)
+    rmse = train(histories, options).metrics["out_of_fold"]["rmse_capped"]
+    without_mark = [[np.mean([life - age for life in lives if life >= age]) - (own - age) for age in range(1, own + 1)] for own in lives]
+    assert rmse > 0.9 * np.sqrt(np.mean(np.square(np.concatenate(without_mark))))
