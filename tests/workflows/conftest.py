@@ -113,6 +113,17 @@ class Plant:
             good = np.full(hours, telemetry.GOOD, np.int16)
             await telemetry.Writer().add(tx, telemetry.Readings(np.full(hours, point_id, np.int32), ts, value, good))
 
+    async def say(self, name: str, hours: Sequence[float], values: Sequence[float]) -> None:
+        """What a point of the first machine said at those hours; a setting that is not known yet is made."""
+        async with self.service.transaction() as tx:
+            await tx.execute("insert into point (asset_id, name, kind) values (1, %s, 'setting') on conflict do nothing", (name,))
+            found = await (await tx.execute("select point_id from point where asset_id = 1 and name = %s", (name,))).fetchone()
+            assert found is not None
+            ts = telemetry.to_us(T0) + (np.array(hours) * 3_600_000_000).astype(np.int64)
+            n = len(ts)
+            good = np.full(n, telemetry.GOOD, np.int16)
+            await telemetry.Writer().add(tx, telemetry.Readings(np.full(n, found[0], np.int32), ts, np.array(values, np.float64), good))
+
     async def _readings(self, tx: Transaction, asset_id: int, hours: Sequence[int], state: int) -> None:
         async with tx.cursor() as cursor:
             await cursor.executemany(

@@ -96,6 +96,11 @@ async def keep_second_opinion(tx: Transaction, finding_id: int, opinion: Mapping
     await queries.execute(tx, "finding_second_opinion", finding_id=finding_id, opinion=Jsonb(dict(opinion)))
 
 
+async def explain(tx: Transaction, finding_id: int, more: Mapping[str, float | str]) -> None:
+    """Add to why the finding was made, or why nothing follows."""
+    await queries.execute(tx, "explain_finding", finding_id=finding_id, more=Jsonb(dict(more)))
+
+
 async def versions(tx: Transaction, edge_node_ids: Collection[int]) -> dict[int, datetime]:
     """When the snapshot of each edge was written, so that a process sees whether its own memory is the newest."""
     found = await queries.rows(tx, "detector_versions", _Version, edge_node_ids=list(edge_node_ids))

@@ -81,6 +81,11 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class _Then:
+    values: list[float | None]
+
+
+@dataclass(frozen=True)
 class Series:
     """Readings of a point, or minutes or hours of them, as columns of one length, by time.
 
@@ -187,6 +192,17 @@ async def newest(tx: Transaction, point_id: int, first: datetime, last: datetime
     """The newest `count` good readings of a point from `first` to `last`, by time."""
     found = await queries.rows(tx, "readings_newest", Stored, point_id=point_id, from_ts=first, until_ts=last, count=count)
     return found[::-1]
+
+
+async def oldest(tx: Transaction, point_id: int, first: datetime, last: datetime, count: int) -> list[Stored]:
+    """The oldest `count` good readings of a point from `first` to `last`, by time."""
+    return await queries.rows(tx, "readings_oldest", Stored, point_id=point_id, from_ts=first, until_ts=last, count=count)
+
+
+async def at_moments(tx: Transaction, point_ids: Collection[int], moments: Sequence[datetime]) -> list[list[float | None]]:
+    """A list a moment: what each of the points said last by then, None when nothing yet."""
+    found = await queries.rows(tx, "readings_at_moments", _Then, point_ids=_ids(point_ids), moments=list(moments))
+    return [row.values for row in found]
 
 
 def resolution_for(span: timedelta, pixels: int) -> Resolution:

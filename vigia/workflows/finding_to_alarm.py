@@ -2,37 +2,48 @@
 
 A drifting sensor alone opens no case: it tells people, and is suppressed while a graver alarm of the machine explains it. A sensor that is
 itself at fault has an alarm of its own, which belongs to no case and which nothing of the machine explains.
+
+A sensor that reads otherwise because the machine works otherwise raises none (ISA-18.2: suppressed by design).
 """
 
 from collections.abc import Mapping
 from datetime import datetime
 
+import structlog
+
 from vigia.domain.alarms import Event
 from vigia.domain.risk import Action, Priority, Rule, decide, priority_of
-from vigia.store import alarms, causes, failure_cases, installations
+from vigia.store import alarms, causes, failure_cases, findings, installations
 from vigia.store.alarms import NewAlarm, StoredAlarm
 from vigia.store.causes import PredictionCause
 from vigia.store.changes import announce
 from vigia.store.database import Transaction
 from vigia.store.failure_cases import NewCase
 from vigia.store.locks import lock_role
+from vigia.workflows import operating_mode
 from vigia.workflows.jobs import defer
 from vigia.workflows.step_alarm import show_most_important, step
 
 _PREFIX: Mapping[str, str] = {"drift": alarms.DRIFT, "rate": alarms.RATE, "sensor": alarms.SENSOR, "together": alarms.TOGETHER}
-_LOOKED_CLOSER = {alarms.DRIFT, alarms.RATE}
+_OF_ONE_MODE = _LOOKED_CLOSER = {alarms.DRIFT, alarms.RATE}
+
+log = structlog.get_logger()
 
 
 async def handle_finding(tx: Transaction, finding_id: int) -> int | None:
-    """The alarm's id, or None if the machine has left its role since."""
+    """The alarm's id, or None if the machine has left its role since, or works otherwise than when the sensor's baseline was learned."""
     cause = await causes.finding(tx, finding_id)
     place = None if cause is None else await installations.current(tx, cause.asset_id)
     if cause is None or place is None or cause.at <= place.installed_at:
         return None
+    prefix = _PREFIX[cause.detector]
+    if prefix in _OF_ONE_MODE and (other := await operating_mode.other(tx, finding_id)) is not None:
+        await findings.explain(tx, finding_id, other)
+        log.info("no alarm: another operating mode", finding=finding_id, asset=cause.asset_id, **other)
+        return None
     await lock_role(tx, place.role_id)
     open_cases = await failure_cases.open_of_asset(tx, cause.asset_id)
     case_id = open_cases[0].failure_case_id if open_cases else None
-    prefix = _PREFIX[cause.detector]
     of_case = None if prefix == alarms.SENSOR else case_id
     new = NewAlarm(place.customer_id, place.role_id, cause.asset_id, prefix + cause.point, of_case, Priority.LOW, cause.at, cause.reason)
     alarm_id = await _raise(tx, new)

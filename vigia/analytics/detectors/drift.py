@@ -12,7 +12,7 @@ takes several to start one.
 False alarms: with a known baseline and normal noise the two-sided CUSUM alarms on average once in more than 10^20 readings at the
 defaults (Siegmund: (exp(2 k b) - 2 k b - 1) / 4 k^2, k = slack, b = threshold + 1.17). What limits it is the learned baseline: with 50
 readings the mean is off by up to half a sigma (3.5 standard errors), which leaves k = 1 and 10^17 readings. Noise that is not normal, or
-an operating point that moves, shortens this: a point whose level follows a setting does not belong under this detector alone.
+an operating point that moves, shortens this: before a drift raises an alarm, `mode` tells whether a setting has moved.
 
 One cause moves many sensors of a machine. While `shown` drifts of a group are under way, further ones start silently: the
 first to leave are the ones reported.

@@ -17,6 +17,9 @@ where f.finding_id = %(finding_id)s
 -- name: finding_second_opinion
 update finding set second_opinion = %(opinion)s where finding_id = %(finding_id)s
 
+-- name: explain_finding
+update finding set why = why || %(more)s where finding_id = %(finding_id)s
+
 -- name: detector_versions
 select edge_node_id, updated_at from detector_snapshot where edge_node_id = any(%(edge_node_ids)s)
 

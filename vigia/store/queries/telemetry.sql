@@ -122,6 +122,23 @@ where point_id = %(point_id)s and ts between %(from_ts)s and %(until_ts)s and va
 order by ts desc
 limit %(count)s
 
+-- name: readings_oldest
+-- The oldest good readings of a point from `from_ts` to `until_ts`, by time.
+select ts, value from telemetry
+where point_id = %(point_id)s and ts between %(from_ts)s and %(until_ts)s and value is not null and quality = 192
+order by ts
+limit %(count)s
+
+-- name: readings_at_moments
+-- A row a moment, in their order: what each of the points said last, null when nothing yet.
+select array(
+    select (select value from telemetry
+            where point_id = asked.point_id and ts <= moment.ts and value is not null and quality = 192 order by ts desc limit 1)
+    from unnest(%(point_ids)s::int[]) with ordinality as asked (point_id, number)
+    order by asked.number) as values
+from unnest(%(moments)s::timestamptz[]) with ordinality as moment (ts, number)
+order by moment.number
+
 -- name: series_raw
 -- A row a point, its readings as arrays, by time: so they travel and are read much faster. Each point is a query of its own (offset 0 keeps
 -- it one): then whose its readings are is looked up once, not once a reading.
