@@ -1,8 +1,9 @@
 import asyncio
+import threading
 
 import pytest
 
-from vigia.concurrency import ended, together
+from vigia.concurrency import ended, together, unattended
 
 
 async def deaf(cancellations: list[int]) -> None:
@@ -85,3 +86,27 @@ async def test_who_is_cancelled_ends_them_all() -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     assert len(heard) == 2
+
+
+async def test_what_a_thread_gives_or_raises_is_awaited() -> None:
+    assert await unattended(divmod, 7, 2) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        await unattended(divmod, 7, 0)
+
+
+def test_nobody_waits_for_a_thread_that_is_left_behind() -> None:
+    go_on, began = threading.Event(), threading.Event()
+
+    def work() -> None:
+        began.set()
+        assert go_on.wait(60)
+
+    async def leave() -> None:
+        task = asyncio.create_task(unattended(work))
+        while not began.is_set():
+            await asyncio.sleep(0)
+        await ended(task)
+
+    asyncio.run(leave())
+    assert not go_on.is_set()
+    go_on.set()

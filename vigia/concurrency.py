@@ -1,12 +1,16 @@
-"""Tasks that end when they are told to.
+"""Tasks that end when they are told to, and threads that nobody waits for.
 
 Until Python 3.12 `asyncio.wait_for`, which libraries use, swallows a cancellation that comes just as its wait is over; who cancels once and
 then waits, as `asyncio.TaskGroup` does, may wait for ever.
 """
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from threading import Thread
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
 
 PATIENCE_S = 10.0
 """Longer than anything here needs to say goodbye."""
@@ -42,3 +46,21 @@ async def together(*works: Coroutine[Any, Any, None]) -> None:
     for task in tasks:
         if not task.cancelled():
             task.result()
+
+
+async def unattended(work: Callable[..., Result], *arguments: object) -> Result:
+    """What `work(*arguments)` gives or raises, computed in a thread.
+
+    Who is cancelled meanwhile leaves it to itself, and the process may end before it does; after `asyncio.to_thread` it would wait.
+    """
+    promised: Future[Result] = Future()
+
+    def run() -> None:
+        if promised.set_running_or_notify_cancel():
+            try:
+                promised.set_result(work(*arguments))
+            except BaseException as error:  # noqa: BLE001 - raised where the result is awaited
+                promised.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return await asyncio.wrap_future(promised)

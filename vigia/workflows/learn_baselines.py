@@ -4,7 +4,6 @@ A stretch that holds a usual day is learned from, and only while nothing is wron
 beginning of each hour.
 """
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -14,6 +13,7 @@ import structlog
 from vigia.analytics.baselines import learned, rows_of, varying
 from vigia.analytics.detectors.subspace import BaselineError
 from vigia.analytics.detectors.together import LEAST_ROWS
+from vigia.concurrency import unattended
 from vigia.store import baselines, points, predictions, telemetry
 from vigia.store.baselines import Hour, NewBaseline, Wanted
 from vigia.store.database import Database
@@ -31,7 +31,10 @@ AGAIN_AFTER = timedelta(hours=6)
 
 
 class Learner:
-    """Learns what is missing; remembers what was too little. One a process."""
+    """Learns what is missing; remembers what was too little. One a process.
+
+    A stopping worker does not wait for what is being learned: it is learned by the next one.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -57,7 +60,7 @@ class Learner:
             hours = _enough(await baselines.hours(tx, one.asset_id, one.since, MOST_HOURS))
             moments = await predictions.readings(tx, _stretches(one, hours))
             known = await points.points_of(tx, [one.asset_id])
-        new = await asyncio.to_thread(_learned, one, known, moments)
+        new = await unattended(_learned, one, known, moments)
         async with self._database.transaction() as tx:
             await baselines.keep(tx, new)
         log.info("baseline learned", asset=one.asset_id, rows=len(moments), channels=len(new.point_ids))
