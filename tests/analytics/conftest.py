@@ -1,5 +1,6 @@
 """A small model and real engines, for the tests of the prognosis."""
 
+import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib import resources
@@ -18,6 +19,7 @@ from vigia.store.fleet import NewRole
 from vigia.store.points import NewPoint
 from vigia.store.telemetry import Readings, Writer
 
+sys.path.insert(0, str(Path(__file__).parent))
 TRAINING_FILE = Path(str(resources.files("vigia.demo") / "data" / "train_FD001.txt.gz"))
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MODEL = "cmapss-fd001"

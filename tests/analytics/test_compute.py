@@ -4,14 +4,16 @@ import asyncio
 import dataclasses
 import os
 import socket
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
-from distributed import Client
+from dask_cluster import Cluster, free_port
 
 from vigia.analytics import compute, training
 from vigia.analytics.compute import Compute, ComputeError, InProcess, NoDaskError
@@ -23,55 +25,12 @@ from vigia.analytics.prognosis.score import Machine, judge_fleet
 from vigia.analytics.prognosis.train import train
 from vigia.analytics.training import TrainingPlan
 
-WORKER = ("--no-dashboard", "--nthreads", "1", "--memory-limit", "0", "--no-nanny", "--host", "127.0.0.1")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-class Cluster:
-    """A scheduler and worker processes of this machine."""
-
-    def __init__(self, folder: Path) -> None:
-        self.address = f"tcp://127.0.0.1:{free_port()}"
-        self._folder = folder
-        self._processes: list[subprocess.Popen[bytes]] = []
-        self._start("scheduler", "--host", self.address, "--no-dashboard")
-
-    def _start(self, *arguments: str) -> None:
-        log = (self._folder / f"{len(self._processes)}.log").open("wb")
-        environment = {**os.environ, "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "60s"}  # a worker may be up before the scheduler
-        command = [sys.executable, "-m", "dask", *arguments]
-        with log:
-            self._processes.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=self._folder, env=environment))
-
-    def start_worker(self) -> None:
-        self._start("worker", self.address, *WORKER, "--local-directory", str(self._folder))
-
-    def wait_for(self, workers: int) -> None:
-        with Client(self.address, timeout=60, set_as_default=False) as client:
-            if workers:
-                client.wait_for_workers(workers, timeout=60)
-
-    def stop(self) -> None:
-        for process in self._processes:
-            process.kill()
-            process.wait()
-
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Two workers, each in a process of its own."""
-    started = Cluster(tmp_path_factory.mktemp("dask"))
-    try:
-        started.start_worker()
-        started.start_worker()
-        started.wait_for(2)
+    with Cluster(tmp_path_factory.mktemp("dask"), workers=2) as started:
         yield started
-    finally:
-        started.stop()
 
 
 def bits(value: object) -> object:
@@ -153,10 +112,41 @@ def test_a_worker_of_another_python_is_named(cluster: Cluster, monkeypatch: pyte
         pass
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:{port}", "nonsense", "udp://127.0.0.1:1"])
-def test_nobody_there_is_said(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compute, "CONNECT_S", 0.3)
-    with pytest.raises(ComputeError, match="No Dask scheduler answers at"), compute.at(address.format(port=free_port())):
+    with pytest.raises(ComputeError, match="No Dask scheduler answers at"), compute.at(f"tcp://127.0.0.1:{free_port()}"):
+        pass
+
+
+@pytest.mark.parametrize("says", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_somebody_else_there_is_said(says: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer() -> None:
+        with suppress(OSError):
+            while True:
+                one = listener.accept()[0]
+                one.sendall(says)
+                heard.append(one)  # which keeps it open
+
+    monkeypatch.setattr(compute, "CONNECT_S", 0.3)
+    heard: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=answer, daemon=True).start()
+        address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(ComputeError, match="No Dask scheduler answers at"), compute.at(address):
+            pass
+
+
+@pytest.mark.parametrize(
+    "address", ["", "foo", "10.0.0.5:8786", "http://10.0.0.5:8786", "tcp://", "tcp://10.0.0.5", "tcp://h:99999", "tcp://h:1/"]
+)
+def test_what_is_no_address_is_refused_before_anything_is_done(address: str, vigia: Callable[..., CompletedProcess[str]]) -> None:
+    said = vigia("analytics", "train", "--data", "none.txt", "--dask", address)
+    assert (said.returncode, said.stdout) == (2, "")
+    assert said.stderr == f"vigia: --dask {address!r} is no address of a Dask scheduler; write tcp://HOST:PORT or tls://HOST:PORT.\n"
+
+
+def test_tls_without_certificates_says_how_to_name_them() -> None:
+    with pytest.raises(ComputeError, match="DASK_DISTRIBUTED__COMM__TLS__CA_FILE"), compute.at("tls://127.0.0.1:1"):
         pass
 
 
@@ -175,14 +165,10 @@ async def test_training_in_a_process_of_its_own_works_over_dask(cluster: Cluster
 
 @pytest.mark.slow
 def test_one_worker_or_none(runs: list[cmapss.Run], tmp_path: Path) -> None:
-    alone = Cluster(tmp_path)
-    try:
-        alone.wait_for(0)
+    with Cluster(tmp_path) as alone:
         with pytest.raises(ComputeError, match="has no workers"), compute.at(alone.address):
             pass
         alone.start_worker()
         alone.wait_for(1)
         with compute.at(alone.address) as where:
             assert many(thinned(runs), where) == many(thinned(runs), InProcess())
-    finally:
-        alone.stop()

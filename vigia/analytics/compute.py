@@ -7,16 +7,20 @@ computes its sums on one thread.
 
 import hashlib
 import importlib
+import importlib.util
+import logging
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from os import cpu_count
 from pathlib import Path
+from threading import Thread
 from typing import Any, Protocol, TypeVar, cast
+from urllib.parse import urlsplit
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -27,6 +31,9 @@ Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 CONNECT_S = 10.0
+SILENCE_S = 30.0
+"""A scheduler that answers nothing for so long is given up. As often it is asked whether it has workers: one lost may be started again."""
+SCHEMES = ("tcp", "tls")
 ALIKE = ("numpy", "scipy", "scikit-learn", "numba")
 """Libraries on whose version the last bit of a result may depend."""
 
@@ -66,22 +73,55 @@ class OnDask:
     address: str
 
     def map(self, work: Callable[[Shared, Part], Result], shared: Shared, parts: Sequence[Part]) -> list[Result]:
-        """See `Compute`. Raises ComputeError when the cluster is lost meanwhile."""
+        """See `Compute`. Raises ComputeError when the cluster is lost meanwhile; one lost worker's units are done by the others."""
         from distributed import KilledWorker  # noqa: PLC0415 - an optional library
 
         try:
-            held = self.client.scatter(shared, broadcast=True, hash=False)
-            futures = [self.client.submit(_one_thread, work, held, part, pure=False) for part in parts]
-            found: list[Result] = self.client.gather(futures)
-        except (KilledWorker, CancelledError, OSError) as error:
-            raise ComputeError(f"The Dask cluster at {self.address} was lost amid the work: {error}") from None
+            return self._watched(lambda: self._all(work, shared, parts))
+        except KilledWorker:
+            message = f"Several workers of the Dask cluster at {self.address} ended amid the same work; they may be short of memory."
+        except (CancelledError, OSError):
+            message = f"The Dask cluster at {self.address} was lost amid the work, and what was done with it; start the command again."
+        raise ComputeError(message)
+
+    def _all(self, work: Callable[[Shared, Part], Result], shared: Shared, parts: Sequence[Part]) -> list[Result]:
+        # As a unit of its own and not scattered: Dask makes it again where the worker that had it is lost.
+        held = self.client.submit(_itself, shared, pure=False)
+        futures = [self.client.submit(_one_thread, work, held, part, pure=False) for part in parts]
+        found: list[Result] = self.client.gather(futures)
         return found
+
+    def _watched(self, work: Callable[[], Result]) -> Result:
+        """What `work` returns. Raises TimeoutError when the scheduler is silent or has no workers; closing the client then ends `work`."""
+        working = _begun(work)
+        while not wait([working], timeout=SILENCE_S).done:
+            if not self.client.sync(self.client.scheduler.ncores, callback_timeout=SILENCE_S):
+                raise TimeoutError
+        return working.result()
+
+
+def _begun(work: Callable[[], Result]) -> Future[Result]:
+    """What becomes of `work`, on a thread that the end of the process does not wait for."""
+    found: Future[Result] = Future()
+
+    def do() -> None:
+        try:
+            found.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+            found.set_exception(error)
+
+    Thread(target=do, daemon=True).start()
+    return found
 
 
 @cache
 def _one_thread_from_now_on() -> object:
     """A worker computes several units at once, and the limit is the whole process's: never set back, it cannot be lifted amid another."""
     return threadpool_limits(1, user_api="blas")
+
+
+def _itself(shared: Shared) -> Shared:
+    return shared
 
 
 def _one_thread(work: Callable[[Shared, Part], Result], shared: Shared, part: Part) -> Result:
@@ -98,23 +138,52 @@ def at(address: str | None) -> Iterator[Compute]:
     if address is None:
         yield InProcess()
         return
-    client = _client(address)
+    client = _client(checked(address))
     try:
-        _check(client, address)
+        try:
+            _begun(lambda: _check(client, address)).result(SILENCE_S)
+        except OSError:
+            raise ComputeError(f"Not all workers of the Dask cluster at {address} answer; see which of them is stuck.") from None
         yield OnDask(client, address)
     finally:
         client.close()
 
 
+def checked(address: str) -> str:
+    """`address` if it can be a scheduler's. Raises ComputeError if not, and NoDaskError where Dask is not installed."""
+    try:
+        parts = urlsplit(address)
+        fit = parts.scheme in SCHEMES and parts.hostname and parts.port and address == f"{parts.scheme}://{parts.netloc}"
+    except ValueError:  # of the port
+        fit = False
+    if not fit:
+        message = f"--dask {address!r} is no address of a Dask scheduler; write tcp://HOST:PORT or tls://HOST:PORT."
+        raise ComputeError(message)
+    try:
+        installed = importlib.util.find_spec("distributed")
+    except ValueError:
+        installed = None
+    if installed is None:
+        raise NoDaskError
+    return address
+
+
 def _client(address: str) -> Any:  # noqa: ANN401 - distributed.Client, which says of hardly any method what it takes
+    import dask  # noqa: PLC0415 - an optional library
+    from distributed import Client  # noqa: PLC0415
+
+    dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"})  # a fleet's histories are meant to be sent
+    for name in ("distributed", "distributed.client"):  # all that they say becomes one sentence here
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        from distributed import Client  # noqa: PLC0415 - an optional library
-    except ImportError:
-        raise NoDaskError from None
-    try:
-        return cast("Any", Client)(address, timeout=CONNECT_S, set_as_default=False)
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
-        message = f"No Dask scheduler answers at {address}; start one with `dask scheduler`, or see whether the address is right."
+        # Bounded once more: Dask waits for ever for the greeting of somebody who takes the connection and says nothing.
+        return _begun(lambda: cast("Any", Client)(address, timeout=CONNECT_S, set_as_default=False)).result(2 * CONNECT_S)
+    except TypeError as error:
+        message = f"{address} wants certificates; name them with DASK_DISTRIBUTED__COMM__TLS__CA_FILE, __CLIENT__CERT and __CLIENT__KEY."
+        raise ComputeError(message) from error
+    except (OSError, ValueError, RuntimeError, ImportError, MemoryError) as error:  # somebody else's greeting is read as a huge length
+        tls = ", and whether both sides have certificates of the same authority" if address.startswith("tls:") else ""
+        message = f"No Dask scheduler answers at {address}; start one with `dask scheduler`, or see whether the address is right{tls}."
         raise ComputeError(message) from error
 
 

@@ -35,9 +35,24 @@ Failure = Annotated[float, typer.Option(min=0, help="What a failure costs that w
 Visit = Annotated[float, typer.Option(min=0, help="What a planned replacement costs.")]
 Life = Annotated[float, typer.Option(min=0, help="What a flight cycle costs that is thrown away.")]
 Lead = Annotated[float, typer.Option(min=0, help="Flight cycles from the order to the visit.")]
+
+
+def _scheduler(address: str | None) -> str | None:
+    """Refuse what is no address before anything is started."""
+    if address is None:
+        return None
+    from vigia.analytics import compute
+
+    return compute.checked(address)
+
+
 Dask = Annotated[
     str | None,
-    typer.Option(help="Address of a Dask scheduler whose workers do the work, e.g. tcp://10.0.0.5:8786; needs pip install vigia[dask]."),
+    typer.Option(
+        callback=_scheduler,
+        help="Dask scheduler whose workers do the work instead of this machine, e.g. tcp://10.0.0.5:8786, with the same result; "
+        "needs pip install vigia[dask].",
+    ),
 ]
 EXAMPLE_ASSET_MODEL = "cmapss-fd001"
 
