@@ -64,6 +64,14 @@ def test_running_without_a_named_database_tells_how_to_name_one(monkeypatch: pyt
     assert "--dsn (VIGIA_DSN)" in str(found.exception)
 
 
+def test_a_cluster_for_nothing_is_refused(vigia: Callable[..., CompletedProcess[str]]) -> None:
+    said = vigia("analytics", "run", "--dsn", "postgresql:///", "--dask", "tcp://10.0.0.5:8786")
+    assert (said.returncode, said.stderr) == (
+        2,
+        "vigia: --dask wants --retrain-days: only training goes to the cluster; predictions are made here.\n",
+    )
+
+
 @pytest.mark.parametrize(("text", "units"), [(None, None), ("3", [3]), ("1-4", [1, 2, 3, 4]), ("1-2,9,4-5", [1, 2, 4, 5, 9])])
 def test_units_are_numbers_and_ranges(text: str | None, units: list[int] | None) -> None:
     assert _units(text) == units

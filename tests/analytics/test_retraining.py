@@ -1,5 +1,6 @@
 """A model is trained again when it is due and there is something new to learn: into the shadow, and one at a time."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -46,9 +47,13 @@ async def trainings(service: Database, model: ModelVersion) -> model_training.Tr
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("flown")
-async def test_what_closed_orders_teach_goes_into_the_shadow_and_only_once(service: Database, training_file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("dask", [None, "tcp://127.0.0.1:1"], ids=["here", "with a cluster that is away"])
+async def test_what_closed_orders_teach_goes_into_the_shadow_and_only_once(
+    dask: str | None, service: Database, training_file: Path, tmp_path: Path
+) -> None:
     present = await champion(service)
     wanted = renewal(training_file, tmp_path, Schedule(DAYS, least_orders=4))
+    wanted = replace(wanted, plan=replace(wanted.plan, dask=dask))
     made = await retraining.step(service, wanted)
     assert made is not None
     done = await trainings(service, present)

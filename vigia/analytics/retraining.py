@@ -1,12 +1,13 @@
 """Models are trained again when they are due, from closed orders, into the shadow; beside the predicting, in a process of its own."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
 
 from vigia.analytics import training
+from vigia.analytics.compute import ComputeError
 from vigia.analytics.training import TrainingPlan
 from vigia.domain.models import failed_checks
 from vigia.domain.retraining import Reason, Schedule, Since, due, no_worse
@@ -60,7 +61,7 @@ async def step(database: Database, renewal: Renewal) -> ModelVersion | None:
     log.info("training from closed orders", reason=claim.reason)
     try:
         plan = await training.with_closed_orders(database, renewal.asset_model, renewal.plan)
-        made = await training.train_apart(plan)
+        made = await _train(plan)
     except VigiaError as error:
         async with database.transaction() as tx:
             await model_training.end(tx, claim.training_id, None, str(error))
@@ -68,6 +69,15 @@ async def step(database: Database, renewal: Renewal) -> ModelVersion | None:
         return None
     async with database.transaction() as tx:
         return await _register(tx, renewal, claim, made)
+
+
+async def _train(plan: TrainingPlan) -> training.Trained:
+    """On the Dask cluster if the plan names one, and here when it cannot be used: the model is the same, and none need be missed."""
+    try:
+        return await training.train_apart(plan)
+    except ComputeError as error:
+        log.warning("training on this machine instead", reason=str(error))
+    return await training.train_apart(replace(plan, dask=None))
 
 
 async def _claim(tx: Transaction, renewal: Renewal) -> _Claim | None:

@@ -59,6 +59,8 @@ class RunnerConfig:
     training_units: Sequence[int] | None = None
     renewal: Schedule | None = None
     """when the model is trained again, from the training data and closed orders; None: never"""
+    dask: str | None = None
+    """address of the Dask scheduler whose workers train it again; None: this machine"""
     clock: Clock = "wall"
     poll_s: float = 1.0
     champion_check_s: float = 5.0
@@ -111,7 +113,7 @@ async def run(config: RunnerConfig) -> None:
             tasks.create_task(_wake_on_readings(config, wake), name="listen")
             tasks.create_task(_predict_forever(runner, wake, config), name="predict")
             if config.renewal is not None and config.training_data is not None:
-                plan = TrainingPlan(config.training_data, config.training_units, training.models_folder(config.home))
+                plan = TrainingPlan(config.training_data, config.training_units, training.models_folder(config.home), dask=config.dask)
                 renewal = Renewal(config.asset_model, config.failure_mode, config.renewal, plan)
                 tasks.create_task(retraining.run(database, renewal), name="renew")
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from vigia.analytics import closed_orders, compute
+from vigia.analytics.compute import ComputeError
 from vigia.analytics.evaluate import cmapss, turbofan
 from vigia.analytics.prognosis import model
 from vigia.analytics.prognosis.errors import PrognosisError
@@ -58,6 +59,15 @@ class TrainingPlan:
 
 
 @dataclass(frozen=True)
+class _Failed:
+    """Why the training process has nothing to show."""
+
+    said: str
+    of_cluster: bool
+    """was it the Dask cluster that could not be used?"""
+
+
+@dataclass(frozen=True)
 class Trained:
     """A model file that was written."""
 
@@ -98,7 +108,10 @@ def _data_sha256(plan: TrainingPlan) -> str:
 
 
 async def train_apart(plan: TrainingPlan) -> Trained:
-    """`train_file` in a process of its own, ended at once when this task is cancelled. Raises what it raises, or TrainingEndedError."""
+    """`train_file` in a process of its own, ended at once when this task is cancelled.
+
+    Raises ComputeError, TrainingEndedError, and PrognosisError for all else that `train_file` raises.
+    """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_report, args=(plan, sender), name="training", daemon=True)
@@ -110,15 +123,15 @@ async def train_apart(plan: TrainingPlan) -> Trained:
         if process.is_alive():
             process.terminate()
         process.join()
-    if isinstance(found, str):
-        raise PrognosisError(found)
+    if isinstance(found, _Failed):
+        raise (ComputeError if found.of_cluster else PrognosisError)(found.said)
     return found
 
 
-def _receive(receiver: Connection) -> Trained | str:
+def _receive(receiver: Connection) -> Trained | _Failed:
     try:
         with receiver:
-            found: Trained | str = receiver.recv()
+            found: Trained | _Failed = receiver.recv()
             return found
     except (EOFError, OSError):
         raise TrainingEndedError from None
@@ -129,7 +142,7 @@ def _report(plan: TrainingPlan, sender: Connection) -> None:
     try:
         sender.send(train_file(plan))
     except VigiaError as error:
-        sender.send(str(error))
+        sender.send(_Failed(str(error), isinstance(error, ComputeError)))
 
 
 async def with_closed_orders(database: Database, asset_model: str, plan: TrainingPlan) -> TrainingPlan:

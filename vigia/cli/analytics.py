@@ -30,10 +30,10 @@ Units = Annotated[str | None, typer.Option(help="Units of the file to learn from
 Horizon = Annotated[float, typer.Option(min=1.0, help="The probability is that of a failure within so many flight cycles.")]
 Folder = Annotated[Path, typer.Option("--data", help="Folder with the benchmark's files, plain or gzip; any of them.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for the result files, in the benchmark's own layout.")]
-Plots = Annotated[Path | None, typer.Option("--plots", help="Folder for plots; needs pip install vigia[plots].")]
-Failure = Annotated[float, typer.Option(min=0, help="What a failure costs that was not foreseen.")]
-Visit = Annotated[float, typer.Option(min=0, help="What a planned replacement costs.")]
-Life = Annotated[float, typer.Option(min=0, help="What a flight cycle costs that is thrown away.")]
+Plots = Annotated[Path | None, typer.Option("--plots", help="Folder to draw plots into (PNG); needs pip install vigia[plots].")]
+Failure = Annotated[float, typer.Option(min=0, help="What a failure costs that was not foreseen, in any currency.")]
+Visit = Annotated[float, typer.Option(min=0, help="What a planned replacement costs, in any currency.")]
+Life = Annotated[float, typer.Option(min=0, help="What a flight cycle costs that is thrown away, in any currency.")]
 Lead = Annotated[float, typer.Option(min=0, help="Flight cycles from the order to the visit.")]
 
 
@@ -67,13 +67,29 @@ def run(
     ] = None,
     train_units: Units = None,
     retrain_days: Annotated[
-        float | None, typer.Option(min=1, help="Train again after so many days of fleet time, or when the model drifts, into the shadow.")
+        float | None,
+        typer.Option(
+            min=1, help="Train again after so many days of fleet time, or when the model drifts, into the shadow (default: never)."
+        ),
     ] = None,
-    retrain_orders: Annotated[int, typer.Option(min=1, help="But only with so many new verdicts.")] = 10,
+    retrain_orders: Annotated[
+        int, typer.Option(min=1, help="With --retrain-days: but only with so many new verdicts of closed orders.")
+    ] = 10,
     retrain_promote: Annotated[
         bool,
-        typer.Option("--retrain-promote", help="Let it take charge by itself: if it passes its checks and was no worse in the shadow."),
+        typer.Option(
+            "--retrain-promote",
+            help="With --retrain-days: let it take charge by itself if it passes its checks and was no worse in the shadow.",
+        ),
     ] = False,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            callback=_scheduler,
+            help="Dask scheduler whose workers train again, e.g. tcp://10.0.0.5:8786, and this machine while it is away; "
+            "predictions are made here. Needs pip install vigia[dask].",
+        ),
+    ] = None,
 ) -> None:
     """Predict every cycle of every installed machine until stopped."""
     from datetime import timedelta
@@ -86,6 +102,9 @@ def run(
     if train is not None and not train.is_file():
         message = f"--train {train}: there is no such file."
         raise ConfigError(message)
+    if dask is not None and retrain_days is None:
+        message = "--dask wants --retrain-days: only training goes to the cluster; predictions are made here."
+        raise ConfigError(message)
     if retrain_days is not None and train is None:
         message = "--retrain-days wants --train: the runs to failure that are learned from beside closed orders."
         raise ConfigError(message)
@@ -96,6 +115,7 @@ def run(
         training_data=train,
         training_units=_units(train_units),
         renewal=None if retrain_days is None else Schedule(timedelta(days=retrain_days), retrain_orders, take_charge=retrain_promote),
+        dask=dask,
         clock=settings.clock,
     )
     loop.run_until_stopped(predict(config))
@@ -106,7 +126,9 @@ def train(
     data: Annotated[Path, typer.Option(help="Runs to failure: a C-MAPSS training file, plain or gzip.")],
     units: Units = None,
     horizon: Horizon = 30.0,
-    shadow: Annotated[bool, typer.Option("--shadow", help="Let it predict beside the one in charge, and nothing follow.")] = False,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Let it predict beside the model in charge; nothing follows from what it says.")
+    ] = False,
     from_orders: Annotated[bool, typer.Option("--from-orders", help="Learn from closed orders and their verdicts too.")] = False,
     dask: Dask = None,
     asset_model: AssetModel = EXAMPLE_ASSET_MODEL,
