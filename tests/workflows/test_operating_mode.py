@@ -41,9 +41,10 @@ async def test_a_set_point_that_is_told_only_when_it_changes_counts_until_then(h
     assert await alarm_of(heated, 90) is None
 
 
-async def test_a_machine_that_stands_still_cools_down_without_an_alarm(heated: Plant) -> None:
+@pytest.mark.parametrize("detector", ["drift", "together"])
+async def test_a_machine_that_stands_still_cools_down_without_an_alarm(heated: Plant, detector: str) -> None:
     await heated.say("state", HOURS, [0.0 if hour > 80 else 1.0 for hour in HOURS])
-    assert await alarm_of(heated, 90) is None
+    assert await alarm_of(heated, 90, detector) is None
     assert await heated.value("select why ->> 'setting' from finding") == "state"
 
 

@@ -25,7 +25,7 @@ from vigia.workflows.jobs import defer
 from vigia.workflows.step_alarm import show_most_important, step
 
 _PREFIX: Mapping[str, str] = {"drift": alarms.DRIFT, "rate": alarms.RATE, "sensor": alarms.SENSOR, "together": alarms.TOGETHER}
-_OF_ONE_MODE = _LOOKED_CLOSER = {alarms.DRIFT, alarms.RATE}
+_LOOKED_CLOSER = {alarms.DRIFT, alarms.RATE}
 
 log = structlog.get_logger()
 
@@ -37,7 +37,8 @@ async def handle_finding(tx: Transaction, finding_id: int) -> int | None:
     if cause is None or place is None or cause.at <= place.installed_at:
         return None
     prefix = _PREFIX[cause.detector]
-    if prefix in _OF_ONE_MODE and (other := await operating_mode.other(tx, finding_id)) is not None:
+    other = await operating_mode.other(tx, finding_id)
+    if other is not None:
         await findings.explain(tx, finding_id, other)
         log.info("no alarm: another operating mode", finding=finding_id, asset=cause.asset_id, **other)
         return None

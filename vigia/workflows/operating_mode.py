@@ -1,6 +1,6 @@
 """Asked before a finding of one sensor raises an alarm: whether the machine works as it did while the sensor's baseline was learned."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 import numpy as np
@@ -10,13 +10,17 @@ from vigia.analytics.detectors import mode
 from vigia.store import findings, points, telemetry
 from vigia.store.database import Transaction
 
+_TELLING: Mapping[str, Collection[str]] = {"drift": {"setting", "state"}, "rate": {"setting", "state"}, "together": {"state"}, "sensor": ()}
+"""By detector, the kinds of points that tell; channels are watched together at every setting."""
+
 
 async def other(tx: Transaction, finding_id: int) -> Mapping[str, float | str] | None:
     """The setting or state that is not where it was, and both values; None if none is, or nothing can be told."""
     channel = await findings.channel(tx, finding_id)
     if channel is None:
         return None
-    telling = [point for point in await points.points_of(tx, [channel.asset_id]) if point.kind in {"setting", "state"}]
+    kinds = _TELLING[channel.detector]
+    telling = [point for point in await points.points_of(tx, [channel.asset_id]) if point.kind in kinds]
     if not telling:
         return None
     ids = [point.point_id for point in telling]
