@@ -7,13 +7,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
@@ -24,9 +23,9 @@ from vigia.store.database import Database
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from flown_fleet import PASSWORD, Flown, fly
+from flown_fleet import Flown, fly
+from portal_harness import Portal, Visitor
 
-CUSTOMER, MANAGER, TECHNICIAN = "flota@brisal.example", "service@vigia.example", "davi@vigia.example"
 CHROMIUM = (
     "--no-sandbox",
     "--disable-gpu",
@@ -36,15 +35,6 @@ CHROMIUM = (
     "--disable-component-update",
     "--disable-sync",
 )
-
-
-@dataclass(frozen=True)
-class Portal:
-    """A running portal over the flown fleet."""
-
-    url: str
-    dsn: str
-    flown: Flown
 
 
 @pytest.fixture(scope="session")
@@ -92,33 +82,6 @@ def browser() -> Iterator[Browser]:
         launched = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM))
         yield launched
         launched.close()
-
-
-@dataclass
-class Visitor:
-    """Someone at the portal: opens pages in a context of their own. Errors on the browser's console fail the test at the end."""
-
-    portal: Portal
-    browser: Browser
-    contexts: list[BrowserContext]
-    complaints: list[str]
-
-    def enter(self, login: str | None, path: str = "/", width: int = 1280, height: int = 900, **options: str) -> Page:
-        """The page at `path`, logged in as `login` (None: not at all)."""
-        context = self.browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce", **options)  # type: ignore[arg-type]
-        context.set_default_timeout(15_000)
-        self.contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        if login is not None:
-            page.goto(f"{self.portal.url}/login")
-            page.locator("#login").fill(login)
-            page.locator("#password").fill(PASSWORD)
-            page.locator("button.primary").click()
-            page.wait_for_url(f"{self.portal.url}/")
-        page.goto(self.portal.url + path)
-        return page
 
 
 @pytest.fixture

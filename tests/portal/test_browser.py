@@ -5,8 +5,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import CUSTOMER, MANAGER, TECHNICIAN, Visitor
 from playwright.sync_api import Page, expect
+from portal_harness import CUSTOMER, MANAGER, TECHNICIAN, Visitor
 
 from vigia.portal.build import BUILD
 

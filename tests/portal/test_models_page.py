@@ -2,8 +2,8 @@
 
 import psycopg
 import pytest
-from conftest import CUSTOMER, MANAGER, Visitor
 from playwright.sync_api import Page, expect
+from portal_harness import CUSTOMER, MANAGER, Visitor
 from psycopg.types.json import Jsonb
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portal"), pytest.mark.timeout(120)]

@@ -15,8 +15,7 @@ from vigia.workflows import acknowledge_alarm, shelve_alarm
 from vigia.workflows.finding_to_alarm import handle_finding, handle_prediction
 
 if TYPE_CHECKING:
-    from conftest import Plant
-
+    from tests.workflows.conftest import Plant
     from vigia.store.database import Database
 
 STATES = "select condition, state from alarm order by alarm_id"

@@ -20,7 +20,7 @@ from vigia.workflows import approve_command, end_command, request_command, send_
 from vigia.workflows.request_command import Wanted
 
 if TYPE_CHECKING:
-    from conftest import Plant
+    from tests.workflows.conftest import Plant
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 STAFF = Caller(staff=True)

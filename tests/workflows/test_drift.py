@@ -17,7 +17,7 @@ from vigia.workflows import watch_models
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 
 if TYPE_CHECKING:
-    from conftest import Plant
+    from tests.workflows.conftest import Plant
 
 CYCLES, MACHINES = 60, 12
 

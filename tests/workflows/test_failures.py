@@ -11,7 +11,7 @@ from vigia.workflows.finding_to_alarm import handle_prediction
 from vigia.workflows.finish_work_order import WorkReport
 
 if TYPE_CHECKING:
-    from conftest import Plant
+    from tests.workflows.conftest import Plant
 
 
 def at(hour: float) -> datetime:

@@ -17,8 +17,7 @@ from vigia.workflows.finding_to_alarm import handle_prediction
 from vigia.workflows.finish_work_order import WorkReport
 
 if TYPE_CHECKING:
-    from conftest import Plant
-
+    from tests.workflows.conftest import Plant
     from vigia.store.database import Transaction
 
 CONFIRMED = WorkReport("confirmed", "wear", "Blades worn.")

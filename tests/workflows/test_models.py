@@ -15,7 +15,7 @@ from vigia.store.models import ModelVersion, NewModelVersion
 from vigia.workflows import promote_model
 
 if TYPE_CHECKING:
-    from conftest import Plant
+    from tests.workflows.conftest import Plant
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 STAFF = Caller(staff=True)

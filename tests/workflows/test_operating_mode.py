@@ -9,7 +9,7 @@ import pytest
 from vigia.workflows.finding_to_alarm import handle_finding
 
 if TYPE_CHECKING:
-    from conftest import Plant
+    from tests.workflows.conftest import Plant
 
 HOURS = range(1, 101)
 

@@ -18,7 +18,7 @@ from vigia.workflows.report_configuration import Report
 from vigia.workflows.roll_out import Order
 
 if TYPE_CHECKING:
-    from conftest import Plant
+    from tests.workflows.conftest import Plant
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 STAFF = Caller(staff=True)

@@ -17,7 +17,7 @@ T0 = datetime(2026, 1, 1, tzinfo=UTC)
 DEFERRED = "select queue_name, args ->> 'finding_id' from jobs.procrastinate_jobs where task_name = 'second_opinion'"
 
 if TYPE_CHECKING:
-    from conftest import Plant
+    from tests.workflows.conftest import Plant
 
 
 @pytest.mark.parametrize(("detector", "expected"), [("drift", [("vigia_later", "1")]), ("rate", [("vigia_later", "1")]), ("sensor", [])])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from subprocess import CompletedProcess
 
-    from conftest import Plant
+    from tests.workflows.conftest import Plant
 
 PATIENCE_S = 60.0
 
