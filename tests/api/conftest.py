@@ -142,6 +142,12 @@ def make_world(dsn: str) -> World:
             "values (%s, 'wear', 'engine-wear-1', '00', '{}', true) returning model_version_id",
             model_id,
         )
+        for probability, life in ((0.3, 40), (0.9, 11)):
+            db.execute(
+                "insert into model_rule (model_version_id, probability, consecutive, clear_probability, machines, ordered, at_order) "
+                "values (%s, %s, 2, 0.1, 2, 2, %s)",
+                (version_id, probability, [float(life), life + 4.0]),
+            )
         for kind in ("technician", "service_manager"):
             made.accounts[kind] = _account(db, kind, kind, None)
         for tenant in (made.aurora, made.boreal):
@@ -271,7 +277,10 @@ class _Filler:
         leads = {"predictive_lead": timedelta(hours=8), "corrective_lead": timedelta(hours=48), "visit_duration": timedelta(hours=4)}
         money = {"currency": "EUR", "rate_per_hour": 420, "credit_per_point": 0.02, "credit_cap": 0.25, "guaranteed_availability": 0.985}
         name = f"{self.tenant.word} power by the hour"
-        self.add("contract", customer_id=standing["customer_id"], name=name, tier="gold", starts_at=START, **money, **leads)
+        contract_id = self.add("contract", customer_id=standing["customer_id"], name=name, tier="gold", starts_at=START, **money, **leads)
+        self.db.execute(
+            "insert into contract_cost select %s, %s, asset_model_id, 900, 50, 1 from asset_model", (standing["customer_id"], contract_id)
+        )
 
 
 def _readings(db: psycopg.Connection[Any], point_id: int, value: str) -> None:

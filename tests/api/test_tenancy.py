@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MISSING = 2**31 - 1
 PUBLIC = {"log_in", "live", "ready", "enroll_edge", "check_in_edge"}
 NOBODYS = {"position", "model_version_id"}
-STAFF_ONLY = {"list_models"}
+STAFF_ONLY = {"list_models", "get_contract_costs"}
 ENDLESS = {"follow_events"}
 DOCUMENT = create_app(ApiConfig(dsn="")).openapi()
 

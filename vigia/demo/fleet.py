@@ -111,6 +111,9 @@ async def _seed_airline(tx: Transaction, airline: Airline) -> int:
             visit_duration=VISIT_DURATION,
         ),
     )
+    contract = await contracts.in_force(tx, customer_id, FLEET_START)
+    if contract is not None and not await contracts.costs(tx, contract.contract_id):
+        await contracts.set_costs(tx, contract.contract_id, ASSET_MODEL, airline.costs)
     return customer_id
 
 

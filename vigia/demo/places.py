@@ -3,15 +3,18 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
+from vigia.domain.contracts import ContractCosts
+
 
 @dataclass(frozen=True)
 class Airline:
-    """A customer. It pays `rate_per_hour` in `currency` for each hour an engine is available."""
+    """A customer. It pays `rate_per_hour` in `currency` for each hour an engine is available; `costs` are what the manufacturer pays."""
 
     code: str
     name: str
     currency: str
     rate_per_hour: Decimal
+    costs: ContractCosts
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,17 @@ class Role:
         return f"ESN-{self.unit:04}"
 
 
+def _costs(failure: int, visit: int, lost_life: int) -> ContractCosts:
+    return ContractCosts(Decimal(failure), Decimal(visit), Decimal(lost_life))
+
+
 AIRLINES = (
-    Airline("brisal", "Brisal Líneas Aéreas", "EUR", Decimal("310.00")),
-    Airline("ventalia", "Ventália Linhas Aéreas", "USD", Decimal("345.00")),
-    Airline("altiplana", "Altiplana Aviación", "USD", Decimal("362.50")),
-    Airline("tejomar", "Tejomar Airways", "EUR", Decimal("298.00")),
+    Airline("brisal", "Brisal Líneas Aéreas", "EUR", Decimal("310.00"), _costs(60_000, 8_000, 60)),
+    Airline("ventalia", "Ventália Linhas Aéreas", "USD", Decimal("345.00"), _costs(90_000, 12_000, 65)),
+    Airline("altiplana", "Altiplana Aviación", "USD", Decimal("362.50"), _costs(110_000, 14_000, 70)),
+    Airline("tejomar", "Tejomar Airways", "EUR", Decimal("298.00"), _costs(55_000, 7_500, 60)),
 )
+"""A failure costs more the further it happens from the shop; a visit from abroad likewise."""
 
 PLACES = (
     Place("brisal", "brisal-meseta", "Madrid Meseta", "Europe/Madrid", ("EC-V01", "EC-V02")),

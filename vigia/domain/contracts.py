@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Self
 
 from vigia.domain.errors import InvalidValueError
 
@@ -63,6 +64,15 @@ class ContractCosts:
         """Raise InvalidValueError for what is no amount of money."""
         if not all(amount.is_finite() and 0 <= amount < _TOO_MUCH for amount in (self.failure, self.visit, self.lost_life)):
             raise InvalidValueError("Costs are three amounts of money, each 0 or more: a failure, a visit, a life unit thrown away.")
+
+    @classmethod
+    def of(cls, failure: Decimal | None, visit: Decimal | None, lost_life: Decimal | None) -> Self | None:
+        """The costs, None where none is stated. Raises InvalidValueError for a part of them, and for what is no amount of money."""
+        if failure is None and visit is None and lost_life is None:
+            return None
+        if failure is None or visit is None or lost_life is None:
+            raise InvalidValueError("State all three costs, a failure, a visit and a life unit thrown away, or none of them.")
+        return cls(failure, visit, lost_life)
 
 
 def life_within(time: timedelta, life_unit: str, *, units: int, span: timedelta) -> float | None:

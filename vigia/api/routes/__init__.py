@@ -6,6 +6,7 @@ from vigia.api.routes import (
     alarms,
     assets,
     commands,
+    contract_costs,
     contracts,
     customers,
     edge_nodes,
@@ -44,6 +45,7 @@ NOUNS = (
     work_orders,
     visits,
     contracts,
+    contract_costs,
     events,
 )
 
