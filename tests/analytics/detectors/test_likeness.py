@@ -72,6 +72,7 @@ def test_holes_are_left_out_and_nothing_is_drawn_across_them() -> None:
     grid = on_grid(ts[kept], value[kept], ts, STEP)
     assert np.isnan(grid[200:230]).all()
     assert not np.isnan(np.delete(grid, np.arange(200, 230))).any()
+    value[500], value[720] = np.inf, -np.inf
     whole, holed = compare(ts, value, 0, int(ts[-1])), compare(ts[kept], value[kept], 0, int(ts[-1]))
     assert 19 <= holed.compared < whole.compared
 

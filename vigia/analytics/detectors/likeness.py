@@ -108,10 +108,10 @@ def opinion(ts_us: NDArray[np.int64], value: Floats, healthy_from_us: int, found
 def compare(ts_us: NDArray[np.int64], value: Floats, healthy_from_us: int, found_us: int) -> Likeness:
     """What the readings up to and shortly after `found_us` look like beside those since `healthy_from_us`.
 
-    ts_us : int64[n], ascending; value : float64[n], the channel's unit, NaN is missing
+    ts_us : int64[n], ascending; value : float64[n], the channel's unit, what is not finite is missing
     Raises TooLittleError when the past is too short, or the recent stretch has holes or never changes.
     """
-    used = (ts_us >= healthy_from_us) & ~np.isnan(value)
+    used = (ts_us >= healthy_from_us) & np.isfinite(value)
     ts_us, value = ts_us[used], value[used]
     step = usual_step(ts_us)
     end = min(int(ts_us[-1]), found_us + WINDOW // 2 * step)
