@@ -45,6 +45,8 @@ class ReasonView:
     shares: tuple[Share, ...]
     similar: tuple[SimilarCase, ...]
     model_version: str
+    rule: str
+    """by which rule the order was raised, in a sentence"""
 
 
 @dataclass(frozen=True)
@@ -106,4 +108,22 @@ def reason_view(language: Language, reason: Mapping[str, Any], life_unit: str) -
         shares=shares(language, reason.get("contributions") or ())[:5],
         similar=similar_cases(language, reason.get("similar_cases") or (), life_unit),
         model_version=str(reason.get("model_version", "")),
+        rule=_rule(language, reason["rule"]) if "rule" in reason else "",
+    )
+
+
+def _rule(language: Language, rule: Mapping[str, Any]) -> str:
+    times, least = int(rule["consecutive"]), language.percent(rule["probability"])
+    if rule["by_cost"]:
+        return language.plural(
+            "Raised at %(probability)s or more: the rule that is expected to cost least under this contract.",
+            "Raised at %(probability)s or more, %(count)s times in a row: the rule that is expected to cost least under this contract.",
+            times,
+            probability=least,
+        )
+    return language.plural(
+        "Raised at %(probability)s or more: the model's own rule.",
+        "Raised at %(probability)s or more, %(count)s times in a row: the model's own rule.",
+        times,
+        probability=least,
     )
