@@ -13,6 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 EDGE = 1e-6
 KNOTS = 26
@@ -38,8 +39,9 @@ class ProbabilityCalibration:
 
     @classmethod
     def fit(cls, probability: NDArray[np.float64], fails: NDArray[np.bool_]) -> Self:
-        """Fit on out-of-unit probabilities (float64[rows]) and what happened (bool[rows])."""
-        line = LogisticRegression(C=1e6).fit(_log_odds(probability)[:, None], fails)
+        """Fit on out-of-unit probabilities (float64[rows]) and what happened (bool[rows]). Sums on one thread: always the same bits."""
+        with threadpool_limits(1, user_api="blas"):
+            line = LogisticRegression(C=1e6).fit(_log_odds(probability)[:, None], fails)
         return cls(float(line.coef_[0, 0]), float(line.intercept_[0]))
 
     def __call__(self, probability: NDArray[np.float64]) -> NDArray[np.float64]:
