@@ -12,6 +12,8 @@ from vigia.cli.options import AsJson, Dsn, Home
 from vigia.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vigia.store.database import Transaction
     from vigia.store.models import ModelVersion
 
@@ -82,7 +84,14 @@ async def _all(tx: "Transaction") -> "list[ModelVersion]":
 
 
 async def _named(tx: "Transaction", version: str) -> "ModelVersion":
-    found = [one for one in await _all(tx) if one.version.startswith(version)]
+    return version_named(await _all(tx), version)
+
+
+def version_named(known: "Sequence[ModelVersion]", version: str | None) -> "ModelVersion":
+    """The one of `known` whose version begins so; None: the one in charge. Raises ConfigError."""
+    found = [one for one in known if (one.champion if version is None else one.version.startswith(version))]
+    if version is None and not found:
+        raise ConfigError("no model is in charge: `vigia models list` shows them, `vigia analytics train` makes one.")
     if len(found) == 1:
         return found[0]
     many = "several models have" if found else "no model has"

@@ -18,7 +18,7 @@ from vigia.analytics.evaluate import cmapss
 from vigia.analytics.prognosis import horizons
 from vigia.analytics.prognosis.calibration import phm08, reliability
 from vigia.analytics.prognosis.model import Forecast, Prognosis
-from vigia.analytics.prognosis.score import Machine, judge_fleet
+from vigia.analytics.prognosis.score import Machine, judge_fleet, taken
 from vigia.analytics.prognosis.similar import Known
 from vigia.analytics.prognosis.train import IN_PROCESS, History, TrainingOptions, train
 
@@ -173,14 +173,7 @@ def _figures(data: _Data, horizon: float, where: Compute, *, with_age: bool) -> 
     rows, everything = judge_fleet(model, fleet, where)
     last = np.cumsum([len(run.cycles) for run in data.tests]) - 1
     remaining = np.concatenate([run.remaining(int(left)) for run, left in zip(data.tests, data.truth, strict=True)])
-    at_last = Forecast(
-        everything.probability[last],
-        {within: said[last] for within, said in everything.within.items()},
-        {level: life[last] for level, life in everything.quantiles.items()},
-        everything.expected[last],
-        everything.cautious[last],
-        everything.health[last],
-    )
+    at_last = taken(everything, last)
     fails, capped = data.truth <= horizon, np.minimum(data.truth, model.life_cap)
     figures = Figures(
         rmse_capped=_rmse(at_last.cautious, capped),

@@ -1,7 +1,7 @@
 """Judge a whole fleet at once, block by block of machines."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,25 @@ def judge_fleet(model: Prognosis, fleet: Sequence[Machine], where: Compute) -> t
         np.concatenate([one.health for one in forecasts]),
     )
     return np.vstack([rows for rows, _ in found]), joined
+
+
+def judge_newest(model: Prognosis, fleet: Sequence[Machine]) -> Forecast:
+    """The forecast of every machine's newest cycle; its health is the lowest of the record. Neither `fleet` nor a record is empty."""
+    _, every = _judge(model, fleet)
+    ends = np.cumsum([len(one.ages) for one in fleet])
+    return replace(taken(every, ends - 1), health=np.minimum.reduceat(every.health, np.concatenate(([0], ends[:-1]))))
+
+
+def taken(every: Forecast, rows: NDArray[np.int64]) -> Forecast:
+    """Some rows of a forecast."""
+    return Forecast(
+        every.probability[rows],
+        {horizon: said[rows] for horizon, said in every.within.items()},
+        {level: life[rows] for level, life in every.quantiles.items()},
+        every.expected[rows],
+        every.cautious[rows],
+        every.health[rows],
+    )
 
 
 def _judge(model: Prognosis, block: Sequence[Machine]) -> tuple[NDArray[np.float64], Forecast]:
