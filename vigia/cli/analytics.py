@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vigia.cli import loop
-from vigia.cli.databases import at_hand, named
+from vigia.cli.databases import at_hand, in_transaction, named
 from vigia.cli.options import AsJson, Dsn, Home
 from vigia.errors import ConfigError
 from vigia.settings import load_settings
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from _typeshed import DataclassInstance
+
+    from vigia.analytics.prognosis.decision import Costs
+    from vigia.store.database import Transaction
 
 app = typer.Typer(no_args_is_help=True)
 evaluate_app = typer.Typer(no_args_is_help=True)
@@ -205,8 +208,15 @@ def back_test(
     life: Life = 60.0,
     lead: Lead = 10.0,
     per_year: Annotated[float, typer.Option(min=1, help="Flight cycles an engine flies in a year.")] = 1_000.0,
+    contract: Annotated[
+        str | None,
+        typer.Option(help="Take costs from the contract of this name; its lead too, if it is known how fast its machines are used."),
+    ] = None,
+    asset_model: AssetModel = EXAMPLE_ASSET_MODEL,
     dask: Dask = None,
     plots: Plots = None,
+    home: Home = None,
+    dsn: Dsn = None,
     as_json: AsJson = False,
 ) -> None:
     """What orders would have been raised, when and at what cost, for machines that the model had not seen; the threshold chosen by cost."""
@@ -216,14 +226,38 @@ def back_test(
     from vigia.analytics.evaluate import turbofan
     from vigia.analytics.prognosis.decision import Costs
 
+    costs = Costs(failure, visit, life, lead)
+    if contract is not None:
+        costs = in_transaction(lambda tx: _costs_of(tx, contract, asset_model, lead), home, dsn)
     histories = turbofan.histories(runs.read_runs(data, _units(units)))
     with compute.at(dask) as where:
-        found, replayed = replay.back_test(histories, turbofan.options(horizon), Costs(failure, visit, life, lead), per_year, where)
+        found, replayed = replay.back_test(histories, turbofan.options(horizon), costs, per_year, where)
     if plots is not None:
         from vigia.analytics.evaluate.plots import orders
 
         orders(plots / "back-test.png", replayed.at_order, replayed.remaining, replayed.median)
     _tell(found, as_json=as_json)
+
+
+async def _costs_of(tx: "Transaction", name: str, asset_model: str, lead: float) -> "Costs":
+    """What the contract of that name states, and the median lead of its machines in life units; `lead` where nobody can tell."""
+    import statistics
+
+    from vigia.analytics.evaluate.cmapss import FAILURE_MODE
+    from vigia.analytics.prognosis.decision import Costs
+    from vigia.domain.contracts import life_within
+    from vigia.store import contracts, fleet
+
+    found = await contracts.named(tx, name)
+    if len(found) != 1:
+        raise ConfigError(f"--contract {name!r}: {'several contracts have' if found else 'no contract has'} that name.")
+    stated = next((one for one in await contracts.costs(tx, found[0].contract_id) if one.asset_model == asset_model), None)
+    if stated is None:
+        raise ConfigError(f"--contract {name!r} states no costs for {asset_model!r}: state them with PUT /api/v1/contracts/{{id}}/costs.")
+    terms = await contracts.terms(tx, FAILURE_MODE, await fleet.now(tx), contract_id=found[0].contract_id)
+    leads = [life_within(one.lead, one.life_unit, units=one.units, span=one.span) for one in terms if one.asset_model == asset_model]
+    known = [one for one in leads if one is not None]
+    return Costs(float(stated.failure), float(stated.visit), float(stated.lost_life), statistics.median(known) if known else lead)
 
 
 @evaluate_app.callback()

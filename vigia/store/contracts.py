@@ -60,6 +60,11 @@ async def in_force(tx: Transaction, customer_id: int, at: datetime) -> Contract 
     return await queries.first(tx, "contract_at", Contract, customer_id=customer_id, at=at)
 
 
+async def named(tx: Transaction, name: str) -> list[Contract]:
+    """The contracts of that name, one a customer."""
+    return await queries.rows(tx, "contracts_named", Contract, name=name)
+
+
 async def within(tx: Transaction, start: datetime, until: datetime, customer_id: int | None = None) -> list[Contract]:
     """Contracts in force at some time from `start` to `until`."""
     return await queries.rows(tx, "contracts_within", Contract, start=start, end=until, customer_id=customer_id)

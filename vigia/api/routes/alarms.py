@@ -36,7 +36,10 @@ class AlarmRow(RowModel):
     confirmed_at: datetime | None = Field(description="Someone has acted on it.")
     cleared_at: datetime | None = Field(description="The condition no longer holds.")
     shelved_until: datetime | None
-    reason: dict[str, Any] = Field(description="Why it was raised.")
+    reason: dict[str, Any] = Field(
+        description="Why it was raised; of a predicted failure also `rule`: `probability` at or above which, `consecutive` times in a row, "
+        "and `by_cost`, whether it is the one expected to cost least under the contract or the model's own."
+    )
 
 
 class Shelving(BaseModel):

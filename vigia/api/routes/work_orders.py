@@ -37,7 +37,7 @@ class WorkOrderRow(RowModel):
     kind: Kind = Field(description="predictive: before the failure; corrective: after it.")
     state: State
     priority: Priority
-    reason: dict[str, Any] = Field(description="The prediction as it stood when the order was raised.")
+    reason: dict[str, Any] = Field(description="The prediction as it stood when the order was raised, and the `rule` by which it was.")
     created_at: datetime
     due_at: datetime
     finished_at: datetime | None

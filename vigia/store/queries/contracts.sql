@@ -8,6 +8,9 @@ limit 1
 -- name: contract
 select * from contract where contract_id = %(contract_id)s
 
+-- name: contracts_named
+select * from contract where name = %(name)s order by contract_id
+
 -- name: contracts_within
 select * from contract
 where starts_at < %(end)s and (ends_at is null or ends_at > %(start)s) and (%(customer_id)s::int is null or customer_id = %(customer_id)s)
