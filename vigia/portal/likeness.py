@@ -10,8 +10,8 @@ from vigia.portal.language import N_, Language
 _RARE = 0.05
 
 _REFUSED: Mapping[str, str] = {
-    "past_too_short": N_("Whether this shape was ever seen in health cannot be told: there are too few readings of a healthy past."),
-    "no_shape": N_("Whether this shape was ever seen in health cannot be told: the newest readings have holes or do not change."),
+    "past_too_short": N_("Too few healthy readings yet to tell whether this shape was ever seen."),
+    "no_shape": N_("The newest readings have holes or do not change, so their shape tells nothing."),
 }
 
 
