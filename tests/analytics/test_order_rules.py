@@ -16,7 +16,7 @@ from vigia.analytics.prognosis import model as model_file
 from vigia.analytics.prognosis.model import Prognosis
 from vigia.analytics.runner import Runner, RunnerConfig, open_runner
 from vigia.analytics.training import Trained
-from vigia.cli.analytics import _costs_of
+from vigia.cli.contract_costs import costs_of
 from vigia.errors import ConfigError
 from vigia.store import fleet, installations, jobs, models, points, telemetry
 from vigia.store.database import Database
@@ -184,20 +184,20 @@ async def test_a_back_test_takes_a_contracts_costs_and_lead(pair: Pair, model: P
     await pair.cost("north", LIFE_IS_DEAR)
     async with pair.database.transaction() as tx:
         with pytest.raises(ConfigError, match="several contracts have that name"):
-            await _costs_of(tx, "hours", MODEL, 10.0)
+            await costs_of(tx, "hours", MODEL, 10.0)
         with pytest.raises(ConfigError, match="no contract has that name"):
-            await _costs_of(tx, "days", MODEL, 10.0)
+            await costs_of(tx, "days", MODEL, 10.0)
         await tx.execute("update contract set name = 'north' from customer c where c.customer_id = contract.customer_id and code = 'north'")
         with pytest.raises(ConfigError, match="states no costs"):
-            await _costs_of(tx, "hours", MODEL, 10.0)
-        assert await _costs_of(tx, "north", MODEL, 10.0) == decision.Costs(10_000.0, 1_000.0, 900.0, 10.0)
+            await costs_of(tx, "hours", MODEL, 10.0)
+        assert await costs_of(tx, "north", MODEL, 10.0) == decision.Costs(10_000.0, 1_000.0, 900.0, 10.0)
         await tx.execute("update contract set predictive_lead = '12 hours'")
     made = await runner(pair, model, tmp_path)
     await pair.send(1, 9)
     await drain(made)
     async with pair.database.transaction() as tx:
         await tx.execute("update edge_node set last_reading_at = %s", (START + timedelta(hours=9),))
-        assert await _costs_of(tx, "north", MODEL, 10.0) == decision.Costs(10_000.0, 1_000.0, 900.0, 12.0)
+        assert await costs_of(tx, "north", MODEL, 10.0) == decision.Costs(10_000.0, 1_000.0, 900.0, 12.0)
 
 
 async def test_a_model_that_kept_no_trials_raises_by_its_own_rule(pair: Pair, model: Prognosis, tmp_path: Path) -> None:

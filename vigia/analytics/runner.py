@@ -356,12 +356,11 @@ class Runner:
         """Store the predictions, say so, and ask for the alarm's change where one is due."""
         ids = await predictions.insert(tx, [one for _, one in new])
         active = await alarms.predicted_failures(tx)
-        chosen = await self._rules.chosen(tx, {one.asset_id for _, one in new}, max(one.at for _, one in new))
+        by = await self._rules.by_machine(tx, {one.asset_id for _, one in new}, max(one.at for _, one in new))
         for prediction_id, (stay, one) in zip(ids, new, strict=True):
-            by = chosen.get(one.asset_id)
-            action = self._action(stay, one, active, self._rules.own if by is None else by.rule)
+            action = self._action(stay, one, active, by[one.asset_id].rule)
             if prediction_id is not None and action is not Action.KEEP:
-                await defer(tx, "prediction_to_alarm", prediction_id=prediction_id, **({} if by is None else by.named))
+                await defer(tx, "prediction_to_alarm", prediction_id=prediction_id, **by[one.asset_id].named)
                 log.info("prediction changes the alarm", action=action.value, asset=one.asset_id, probability=round(one.probability, 3))
         for customer_id in sorted({one.customer_id for _, one in new}):
             await announce(tx, "prediction", customer_id)
@@ -369,8 +368,7 @@ class Runner:
     def _action(self, stay: _Stay, one: NewPrediction, active: set[tuple[int, str]], rule: Rule) -> Action:
         """What the newest prediction asks of the alarm; RAISE also when an active alarm's priority changes. Keeps `active` up to date."""
         stay.probabilities.append(one.probability)
-        key, before = (one.asset_id, one.failure_mode), stay.life_p50
-        stay.life_p50 = one.life_p50
+        key, before, stay.life_p50 = (one.asset_id, one.failure_mode), stay.life_p50, one.life_p50
         action = risk.decide(list(stay.probabilities), rule, active=key in active)
         if action is Action.RAISE:
             active.add(key)

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     from _typeshed import DataclassInstance
 
-    from vigia.analytics.prognosis.decision import Costs
-    from vigia.store.database import Transaction
-
 app = typer.Typer(no_args_is_help=True)
 evaluate_app = typer.Typer(no_args_is_help=True)
 app.add_typer(evaluate_app, name="evaluate", help="Figures on public benchmarks, by their own protocols.")
@@ -228,7 +225,9 @@ def back_test(
 
     costs = Costs(failure, visit, life, lead)
     if contract is not None:
-        costs = in_transaction(lambda tx: _costs_of(tx, contract, asset_model, lead), home, dsn)
+        from vigia.cli.contract_costs import costs_of
+
+        costs = in_transaction(lambda tx: costs_of(tx, contract, asset_model, lead), home, dsn)
     histories = turbofan.histories(runs.read_runs(data, _units(units)))
     with compute.at(dask) as where:
         found, replayed = replay.back_test(histories, turbofan.options(horizon), costs, per_year, where)
@@ -237,27 +236,6 @@ def back_test(
 
         orders(plots / "back-test.png", replayed.at_order, replayed.remaining, replayed.median)
     _tell(found, as_json=as_json)
-
-
-async def _costs_of(tx: "Transaction", name: str, asset_model: str, lead: float) -> "Costs":
-    """What the contract of that name states, and the median lead of its machines in life units; `lead` where nobody can tell."""
-    import statistics
-
-    from vigia.analytics.evaluate.cmapss import FAILURE_MODE
-    from vigia.analytics.prognosis.decision import Costs
-    from vigia.domain.contracts import life_within
-    from vigia.store import contracts, fleet
-
-    found = await contracts.named(tx, name)
-    if len(found) != 1:
-        raise ConfigError(f"--contract {name!r}: {'several contracts have' if found else 'no contract has'} that name.")
-    stated = next((one for one in await contracts.costs(tx, found[0].contract_id) if one.asset_model == asset_model), None)
-    if stated is None:
-        raise ConfigError(f"--contract {name!r} states no costs for {asset_model!r}: state them with PUT /api/v1/contracts/{{id}}/costs.")
-    terms = await contracts.terms(tx, FAILURE_MODE, await fleet.now(tx), contract_id=found[0].contract_id)
-    leads = [life_within(one.lead, one.life_unit, units=one.units, span=one.span) for one in terms if one.asset_model == asset_model]
-    known = [one for one in leads if one is not None]
-    return Costs(float(stated.failure), float(stated.visit), float(stated.lost_life), statistics.median(known) if known else lead)
 
 
 @evaluate_app.callback()

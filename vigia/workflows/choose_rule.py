@@ -37,10 +37,18 @@ class ChosenRule:
         numbers = self.trial.rule
         return Rule(numbers.probability, numbers.consecutive, numbers.clear_probability, by_cost=True)
 
+
+@dataclass(frozen=True)
+class OrderRule:
+    """The rule that raises a machine's orders. `model_rule_id` is None where it is the model's own."""
+
+    rule: Rule
+    model_rule_id: int | None = None
+
     @property
     def named(self) -> dict[str, int]:
         """The argument by which a job names it."""
-        return {"model_rule_id": self.model_rule_id}
+        return {} if self.model_rule_id is None else {"model_rule_id": self.model_rule_id}
 
 
 class OrderRules:
@@ -53,11 +61,14 @@ class OrderRules:
         self._tried: dict[int, Trial] | None = None
         self._cheapest = lru_cache(REMEMBERED)(self._choose)
 
-    async def chosen(self, tx: Transaction, asset_ids: Collection[int], at: datetime) -> dict[int, ChosenRule]:
-        """Of these machines, the rules of those whose contract in force at `at` states costs; the others are raised by `own`."""
-        terms = await contracts.terms(tx, self._version.failure_mode, at, asset_ids=list(asset_ids))
-        found = {one.asset_id: await self.of_terms(tx, one) for one in terms}
-        return {asset_id: rule for asset_id, rule in found.items() if rule is not None}
+    async def by_machine(self, tx: Transaction, asset_ids: Collection[int], at: datetime) -> dict[int, OrderRule]:
+        """The rule of each of these machines: where the contract in force at `at` states costs the one they choose, else `own`."""
+        found = dict.fromkeys(asset_ids, OrderRule(self.own))
+        for terms in await contracts.terms(tx, self._version.failure_mode, at, asset_ids=list(asset_ids)):
+            chosen = await self.of_terms(tx, terms)
+            if chosen is not None:
+                found[terms.asset_id] = OrderRule(chosen.rule, chosen.model_rule_id)
+        return found
 
     async def of_terms(self, tx: Transaction, terms: Terms) -> ChosenRule | None:
         """The rule at these terms; None if the version was trained before it was kept what other rules would have done."""
