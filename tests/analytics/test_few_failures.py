@@ -7,6 +7,7 @@ import pytest
 
 from vigia.analytics.evaluate import cmapss, turbofan
 from vigia.analytics.prognosis.errors import TrainingDataError
+from vigia.analytics.prognosis.explain import AGE, LEAST_LOSS
 from vigia.analytics.prognosis.follow import Cycle, Follower, Outcome
 from vigia.analytics.prognosis.model import Method, Prognosis
 from vigia.analytics.prognosis.survival import Weibull
@@ -51,7 +52,12 @@ def test_sensors_that_say_nothing_leave_the_survival_curve(runs: list[cmapss.Run
     for one in outcomes:
         assert one.within[0] <= one.within[1] == one.probability <= one.within[2]
     assert (np.diff([one.within[2] for one in outcomes]) >= 0).all()  # the older, the likelier
-    assert not outcomes[-1].reasons
+    for one, age in zip(outcomes, runs[10].cycles, strict=True):
+        ((point, share, lost, value, healthy),) = one.reasons
+        assert (point, value, healthy) == (AGE, age, 0.0)
+        assert lost == pytest.approx(model.judge.weibull.mean_life(np.zeros(1), 125.0)[0] - model.judge(np.array([[age]]))[1][0])
+        assert share == pytest.approx(min(lost / LEAST_LOSS, 1.0))
+        assert not one.similar
 
 
 def test_the_interval_of_few_machines_is_wide(five: Prognosis, runs: list[cmapss.Run]) -> None:

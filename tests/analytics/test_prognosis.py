@@ -1,5 +1,6 @@
 """A trained model is honest about unseen machines, says why, and is the same after saving and loading."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from vigia.analytics.evaluate import cmapss, turbofan
+from vigia.analytics.prognosis import explain
 from vigia.analytics.prognosis import model as model_file
 from vigia.analytics.prognosis import train as training
 from vigia.analytics.prognosis.calibration import LifeIntervals, OutOfUnit, ProbabilityCalibration
@@ -30,6 +32,11 @@ def follow(model: Prognosis, run: cmapss.Run) -> list[Outcome]:
     row = follower.begin()
     found = follower.advance([[Cycle(row, values, np.nan, wanted=True)] for values in inputs(run)])
     return [outcome for outcome in found if outcome is not None]
+
+
+def said(outcomes: Sequence[Outcome]) -> list[tuple[object, ...]]:
+    """All that the outcomes say, whoever else was judged with them."""
+    return [(*one[:5], one.within, one.reasons, one.similar) for one in outcomes]
 
 
 @pytest.fixture(scope="module")
@@ -169,8 +176,27 @@ def test_reasons_name_sensors_with_their_healthy_and_present_value(
         assert abs(reason.value - series[-8:].mean()) < abs(reason.value - reason.healthy)
 
 
-def test_a_healthy_machine_has_no_reasons(unseen: list[list[Outcome]]) -> None:
-    assert not unseen[0][5].reasons
+def test_every_prediction_has_reasons_and_those_of_a_healthy_machine_are_small(unseen: list[list[Outcome]], model: Prognosis) -> None:
+    for outcome in (one for outcomes in unseen for one in outcomes):
+        assert 0 < len(outcome.reasons) <= 5
+        assert abs(outcome.reasons[0].lost) == max(abs(reason.lost) for reason in outcome.reasons)
+    young = unseen[0][30]
+    assert young.probability < explain.LEAST_PROBABILITY
+    assert len(young.reasons) == 5
+    assert sum(abs(reason.lost) for reason in young.reasons) < 10
+    assert all(abs(reason.share) < 1 for reason in young.reasons)
+    assert not young.similar
+    assert sum(reason.lost for reason in unseen[0][-1].reasons) > model.life_cap / 3
+
+
+def test_where_hardly_any_life_is_lost_what_moved_most_is_told_whichever_way() -> None:
+    lost = np.array([[1.0, -2.0, 0.5], [8.0, -2.0, 1.0], [0.0, 0.0, 0.0]])
+    found = explain.Reasons.of(("a", "b", "c"), lost, lost, lost, 2)
+    assert [[(one.point, one.share, one.lost) for one in its] for its in found] == [
+        [("b", -0.4, -2.0), ("a", 0.2, 1.0)],
+        [("a", 8 / 7, 8.0), ("c", 1 / 7, 1.0)],
+        [("a", 0.0, 0.0), ("b", 0.0, 0.0)],
+    ]
 
 
 def test_saved_and_loaded_it_predicts_the_same(
@@ -178,7 +204,7 @@ def test_saved_and_loaded_it_predicts_the_same(
 ) -> None:
     path = tmp_path / "models" / "hpc_degradation-1.joblib"
     loaded = model_file.load(path, model_file.save(model, path))
-    assert follow(loaded, runs[10]) == unseen[0]
+    assert said(follow(loaded, runs[10])) == said(unseen[0])
     assert loaded.metrics == model.metrics
 
 
@@ -207,7 +233,7 @@ def test_a_file_of_another_format_is_refused(tmp_path: Path) -> None:
 
 def test_training_is_repeatable(runs: list[cmapss.Run]) -> None:
     first, second = (training.train(turbofan.histories(runs[:10]), turbofan.options(30.0, trees=3)) for _ in range(2))
-    assert follow(first, runs[10])[-1] == follow(second, runs[10])[-1]
+    assert said(follow(first, runs[10])) == said(follow(second, runs[10]))
     assert first.decision == second.decision
 
 
@@ -270,7 +296,7 @@ def test_outcomes_do_not_depend_on_how_cycles_arrive(model: Prognosis, runs: lis
         for index, outcome in enumerate(follower.advance(waves)):
             assert outcome is not None
             found[index % 2].append(outcome)
-    assert found == [unseen[0][:150], unseen[1][:150]]
+    assert [said(one) for one in found] == [said(one[:150]) for one in unseen[:2]]
 
 
 def test_history_that_only_builds_the_state_has_no_outcome(model: Prognosis, runs: list[cmapss.Run]) -> None:

@@ -224,7 +224,8 @@ async def test_an_alarm_is_asked_for_at_the_cycle_the_rule_decides(
     said = found[first].probabilities
     assert [each["horizon"] for each in said] == [10.0, 30.0, 60.0]
     assert said[0]["probability"] <= said[1]["probability"] == found[first].probability <= said[2]["probability"]
-    assert found[first].contributions[0].keys() == {"point", "share", "value", "healthy", "unit"}
+    assert found[first].contributions[0].keys() == {"point", "share", "lost", "value", "healthy", "unit"}
+    assert all(one.contributions for one in found)
     unit = cmapss.UNITS[cmapss.SENSORS.index(found[-1].contributions[0]["point"])]
     assert found[-1].contributions[0]["unit"] == unit
     assert [case["ended"] for case in found[first].similar_cases] == ["failed"] * 3

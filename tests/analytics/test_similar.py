@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vigia.analytics.evaluate import cmapss, turbofan
+from vigia.analytics.prognosis.explain import LEAST_HEALTH, LEAST_PROBABILITY
 from vigia.analytics.prognosis.features import PER_SENSOR
 from vigia.analytics.prognosis.follow import Cycle, Follower, Outcome
 from vigia.analytics.prognosis.model import Prognosis
@@ -50,7 +51,9 @@ def test_what_became_of_similar_machines_tells_the_life_of_one_never_seen(model:
     follower = Follower(model)
     row, inputs = follower.begin(), np.hstack((history.settings, history.sensors))
     outcomes: list[Outcome] = [one for one in follower.advance([[Cycle(row, its, np.nan, wanted=True)] for its in inputs]) if one]
-    assert all(len(one.similar) == (CASES if one.reasons else 0) for one in outcomes)
+    assert all(len(one.similar) in {0, CASES} for one in outcomes)
+    assert not any(one.similar for one in outcomes if one.probability <= LEAST_PROBABILITY and one.health >= LEAST_HEALTH)
+    assert all(one.similar for one in outcomes if one.probability > 2 * LEAST_PROBABILITY)
     last = outcomes[-1].similar
     assert {case.known.ended for case in last} == {"failed"}
     assert len({case.known.run for case in last}) == CASES

@@ -255,7 +255,8 @@ def _predictions(flight: Flight, model: int) -> Iterator[NewPrediction]:
             for place, name in enumerate(LEADERS)
         }
         total = sum(shifts.values()) or 1.0
-        largest = sorted(LEADERS, key=lambda name: -shifts[name])[:6] if life < 110 else ()
+        lost = max(0.0, CAP - life)
+        largest = sorted(LEADERS, key=lambda name: -shifts[name])[:5]
         yield NewPrediction(
             customer_id=flight.place.customer_id,
             role_id=flight.place.role_id,
@@ -272,7 +273,14 @@ def _predictions(flight: Flight, model: int) -> Iterator[NewPrediction]:
             life_p90=life * 1.18 + 5,
             health=100 * min(1.0, life / CAP),
             contributions=[
-                {"point": name, "share": shifts[name] / total, "value": row[index[name]], "healthy": healthy[name], "unit": units[name]}
+                {
+                    "point": name,
+                    "share": shifts[name] / total * lost / max(lost, 5.0),
+                    "lost": shifts[name] / total * lost,
+                    "value": row[index[name]],
+                    "healthy": healthy[name],
+                    "unit": units[name],
+                }
                 for name in largest
             ],
             model_version_id=model,
@@ -280,6 +288,6 @@ def _predictions(flight: Flight, model: int) -> Iterator[NewPrediction]:
                 {"run": "12", "work_order_id": None, "lived_on": life + 4, "ended": "failed", "distance": 0.4},
                 {"run": None, "work_order_id": None, "lived_on": life - 2, "ended": "confirmed", "distance": 0.6},
             ]
-            if largest
+            if life < 110
             else [],
         )

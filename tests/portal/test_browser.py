@@ -13,6 +13,7 @@ from vigia.portal.build import BUILD
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portal"), pytest.mark.timeout(300)]
 
 PORTUGUESE_CUSTOMER, SPANISH_CUSTOMER = "frota@ventalia.example", "flota@altiplana.example"
+HEALTHY = "EC-V02-L"
 
 
 def pages_of(visitor: Visitor, login: str | None) -> list[str]:
@@ -153,6 +154,18 @@ def test_an_engine_and_its_order_say_how_likely_it_fails_within_each_horizon(vis
         )
         shares = [float(text.strip("<>%")) for text in page.locator(".horizons dd").all_text_contents()]
         assert shares == sorted(shares)
+
+
+def test_a_healthy_engine_says_so_and_unfolds_what_moved_its_estimate(visitor: Visitor) -> None:
+    page = visitor.enter(MANAGER, f"/engines/{visitor.portal.flown.roles[HEALTHY]}")
+    why = page.get_by_role("region", name="What the estimate rests on")
+    expect(why).to_contain_text("Nothing points to a failure; ")
+    expect(why).not_to_contain_text("What became of machines that were alike")
+    shares = why.get_by_role("listitem")
+    expect(shares.first).not_to_be_visible()
+    why.get_by_text("What each costs, in cycles of life").click()
+    expect(shares).to_have_count(5)
+    expect(shares.first).to_contain_text("healthy")
 
 
 def test_every_chart_has_its_table_and_file(visitor: Visitor) -> None:

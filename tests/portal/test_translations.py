@@ -11,6 +11,7 @@ from vigia.portal import words
 from vigia.portal.extract import TRANSLATED, catalog_of, found_texts
 from vigia.portal.horizons import chances
 from vigia.portal.language import language_of
+from vigia.portal.readings import finding, shares
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
@@ -56,6 +57,33 @@ def test_nothing_uncertain_is_said_to_be_certain() -> None:
         ("en 120 horas", "12\u00a0%"),
         ("en 999 horas", ">99\u00a0%"),
     ]
+
+
+def test_an_estimate_by_age_alone_says_so() -> None:
+    by_age = shares(language_of("es"), [{"point": "age", "share": 1.0, "lost": 60.2, "value": 143.0, "healthy": 0.0, "unit": "h"}], "h")
+    assert [(one.name, one.title, one.difference) for one in by_age] == [("Edad", "143 horas", None)]
+    assert finding(language_of("es"), by_age, calm=False) == "Todo se debe a la edad del motor."
+    assert finding(language_of("es"), by_age, calm=True) == "Nada apunta a un fallo a esta edad."
+
+
+@pytest.mark.parametrize(
+    ("parts", "calm", "says"),
+    [
+        ([0.6, 0.4], False, "Most of it comes from T50 (total temperature at low-pressure turbine outlet)."),
+        (
+            [-0.3, 0.2],
+            True,
+            "Nothing points to a failure; T50 (total temperature at low-pressure turbine outlet) has moved the estimate most.",
+        ),
+        ([-0.3, 0.2], False, "No sensor has moved far from its healthy level."),
+        ([], True, "Nothing points to a failure."),
+    ],
+)
+def test_what_an_estimate_rests_on_is_said_in_a_sentence(parts: list[float], calm: bool, says: str) -> None:  # noqa: FBT001
+    told = [{"point": name, "share": part, "lost": 50 * part} for name, part in zip(("T50", "phi"), parts, strict=False)]
+    found = shares(language_of("en"), told, "{cycle}")
+    assert finding(language_of("en"), found, calm=calm) == says
+    assert [one.at for one in found] == ["60.00%", "40.00%"] if parts and parts[0] > 0 else all(one.lost is not None for one in found)
 
 
 def test_numbers_and_money_are_written_as_each_language_does() -> None:

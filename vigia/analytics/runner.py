@@ -20,6 +20,7 @@ from vigia.analytics import retraining, training
 from vigia.analytics.inputs import PointMap
 from vigia.analytics.prognosis import model as model_file
 from vigia.analytics.prognosis.errors import PrognosisError
+from vigia.analytics.prognosis.explain import AGE
 from vigia.analytics.prognosis.follow import Cycle, Follower, Outcome
 from vigia.analytics.prognosis.model import lowest_health
 from vigia.analytics.retraining import Renewal
@@ -330,7 +331,7 @@ class Runner:
         followed, stay, version = step.work.followed, step.work.stay, self._version
         stay.lowest_health = lowest_health(stay.lowest_health, outcome.health)
         stay.predicted_at = step.at
-        units, horizons = self._points[followed.asset_id].units, self._follower.model.horizons.every
+        units, horizons = {**self._points[followed.asset_id].units, AGE: followed.life_unit}, self._follower.model.horizons.every
         return NewPrediction(
             customer_id=followed.customer_id,
             role_id=followed.role_id,
@@ -344,10 +345,7 @@ class Runner:
             life_p50=outcome.life_p50,
             life_p90=outcome.life_p90,
             health=stay.lowest_health,
-            contributions=[
-                {"point": part.point, "share": part.share, "value": part.value, "healthy": part.healthy, "unit": units.get(part.point, "1")}
-                for part in outcome.reasons
-            ],
+            contributions=[part._asdict() | {"unit": units.get(part.point, "1")} for part in outcome.reasons],
             model_version_id=version.model_version_id,
             similar_cases=[case.told(followed.customer_id) for case in outcome.similar],
         )

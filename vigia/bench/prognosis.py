@@ -44,10 +44,10 @@ def measure(bench: PrognosisBench) -> dict[str, object]:
 
     The fleet are the demo's engines that the model has never seen, each machine at a random moment of its life. A round is the whole of
     what the prognosis process does between reading the database and writing to it: features from the new readings, failure probability,
-    remaining life with its interval, health, and reasons for those that need them (`explained_share`). `forecast` is the part from
-    features on, without reasons. The peers are asked for less: scikit-learn's trees of the same settings and data for probability and mean
-    life, and its isolation forest for an anomaly score, both from finished features, all rows in one call. Each ratio is our `forecast` by
-    the peer.
+    remaining life with its interval, health, reasons, and similar cases where something points to a failure (`similar_share`), in arrays;
+    `told_s` is what it takes to make objects of all these reasons and cases. `forecast` is the part from features on, without reasons. The
+    peers are asked for less: scikit-learn's trees of the same settings and data for probability and mean life, and its isolation forest for
+    an anomaly score, both from finished features, all rows in one call. Each ratio is our `forecast` by the peer.
     """
     path = Path(str(resources.files("vigia.demo") / "data" / DATA))
     learned = turbofan.histories(cmapss.read_runs(path, bench.units))
@@ -55,14 +55,16 @@ def measure(bench: PrognosisBench) -> dict[str, object]:
     model = train(learned, turbofan.options(30.0, trees=bench.trees))
     trained_s = time.process_time() - begun
     flown = turbofan.histories(cmapss.read_runs(path, FLOWN))
-    seconds, explained = _whole(model, flown, bench)
+    seconds, told_s, explained, similar = _whole(model, flown, bench)
     forecast_s, peers_s = _beside(model, (learned, flown), bench)
     return {
         "benchmark": "prognosis",
         "assets": bench.assets,
         "assets_per_s": round(bench.assets / seconds),
         "seconds": round(seconds, 3),
+        "told_s": round(told_s, 3),
         "explained_share": round(explained, 3),
+        "similar_share": round(similar, 3),
         "forecast_assets_per_s": round(bench.assets / forecast_s),
         "train_cpu_s": round(trained_s, 1),
         "peers": {
@@ -75,22 +77,27 @@ def measure(bench: PrognosisBench) -> dict[str, object]:
     }
 
 
-def _whole(model: Prognosis, flown: Sequence[History], bench: PrognosisBench) -> tuple[float, float]:
-    """Seconds for a cycle of every machine, and the share that got reasons."""
+def _whole(model: Prognosis, flown: Sequence[History], bench: PrognosisBench) -> tuple[float, ...]:
+    """Seconds for a cycle of every machine, seconds to make objects of all reasons and cases, and the shares that got either."""
     follower = Follower(model)
     rows = [follower.begin() for _ in range(bench.assets)]
     fleet = _Fleet.of(flown, bench)
     for flight in (*range(1, FIRST + 1), *range(-LAST, 0)):
         follower.advance([fleet.cycles(rows, flight, wanted=False)])
-    taken, shares = [], []
+    rounds: list[tuple[float, ...]] = []
     for flight in range(bench.rounds + 1):
         cycles = fleet.cycles(rows, flight, wanted=True)
-        found: list[Outcome | None] = []
         begun = time.thread_time()
         found = follower.advance([cycles])
-        taken.append(time.thread_time() - begun)
-        shares.append(sum(1 for one in found if one is not None and one.reasons) / bench.assets)
-    return statistics.median(taken[1:]), statistics.median(shares[1:])  # the first round warms up
+        judged = time.thread_time()
+        explained, similar = ([len(part) > 0 for part in parts] for parts in zip(*(_why(one) for one in found), strict=True))
+        told = time.thread_time()
+        rounds.append((judged - begun, told - judged, statistics.fmean(explained), statistics.fmean(similar)))
+    return tuple(statistics.median(column) for column in zip(*rounds[1:], strict=True))  # the first round warms up
+
+
+def _why(one: Outcome | None) -> tuple[Sequence[object], Sequence[object]]:
+    return (one.reasons, one.similar) if one is not None else ((), ())
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from datetime import datetime
 from statistics import fmean, pstdev
 from typing import Any
 
+from vigia.analytics.prognosis.explain import AGE, LEAST_LOSS
 from vigia.portal import words
 from vigia.portal.charts import LineChart, line_chart, percent, thinned
 from vigia.portal.language import Language
@@ -21,12 +22,16 @@ _MULTIPLES = 6
 
 @dataclass(frozen=True)
 class Share:
-    """What one sensor contributes to a prediction. `share` is 0 to 1, `higher` says on which side of healthy it reads."""
+    """What one sensor contributes to a prediction, or the engine's age. `higher` says on which side of healthy it reads.
+
+    `share` is of the life lost, below 0 where it speaks for a longer one; `lost` is that life, None where it was not kept.
+    """
 
     name: str
     title: str
     unit: str
     share: float
+    lost: float | None
     at: str
     value: float | None
     healthy: float | None
@@ -64,25 +69,51 @@ class Multiple:
     chart: LineChart
 
 
-def shares(language: Language, contributions: Sequence[Mapping[str, Any]]) -> tuple[Share, ...]:
+def shares(language: Language, contributions: Sequence[Mapping[str, Any]], life_unit: str) -> tuple[Share, ...]:
     """The contributions of a prediction, largest first. Unknown keys are left out, missing values are None."""
     found: list[Share] = []
     for part in contributions:
         name, share = str(part.get("point", "")), float(part.get("share") or 0.0)
-        value, healthy = part.get("value"), part.get("healthy")
+        value, healthy, lost = part.get("value"), part.get("healthy"), part.get("lost")
+        aged = name == AGE
+        if aged:
+            name, healthy = language.text("Age"), None
         found.append(
             Share(
                 name=name,
-                title=words.word(language, words.SENSORS, name),
+                title=words.life(language, float(value or 0.0), life_unit) if aged else words.word(language, words.SENSORS, name),
                 unit=words.unit(str(part.get("unit", ""))),
                 share=share,
+                lost=None if lost is None else round(float(lost), 1) + 0.0,
                 at=percent(share),
                 value=None if value is None else float(value),
                 healthy=None if healthy is None else float(healthy),
                 higher=value is not None and healthy is not None and float(value) > float(healthy),
             )
         )
-    return tuple(sorted(found, key=lambda share: -share.share))
+    return tuple(sorted(found, key=lambda share: -abs(share.share)))
+
+
+def finding(language: Language, found: Sequence[Share], *, calm: bool) -> str:
+    """What a prediction rests on, in a sentence. `calm`: nothing points to a failure."""
+    if not found:
+        return language.text("Nothing points to a failure.") if calm else ""
+    first = found[0]
+    if first.name == language.text("Age"):
+        return (
+            language.text("Nothing points to a failure at this age.") if calm else language.text("All of it comes from the engine's age.")
+        )
+    name = f"{first.name} ({first.title.lower()})"
+    if calm:
+        return language.text("Nothing points to a failure; %(sensor)s has moved the estimate most.", sensor=name)
+    if little(found):
+        return language.text("No sensor has moved far from its healthy level.")
+    return language.text("Most of it comes from %(sensor)s.", sensor=name)
+
+
+def little(found: Sequence[Share]) -> bool:
+    """Whether hardly any life is lost to all of them."""
+    return sum(LEAST_LOSS if share.lost is None else share.lost for share in found) < LEAST_LOSS
 
 
 def sensors(language: Language, rows: Sequence[SensorRow], known: Sequence[Share]) -> tuple[Sensor, ...]:

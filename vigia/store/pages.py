@@ -87,6 +87,7 @@ class ReasonRow:
     life_p10: float
     life_p50: float
     life_p90: float
+    health: float
     contributions: list[dict[str, Any]]
     similar_cases: list[dict[str, Any]]
     model_version: str

@@ -29,7 +29,7 @@ class NewPrediction:
     life_p90: float
     health: float
     contributions: Sequence[Mapping[str, Any]]
-    """each with point, share, value, healthy, unit; largest first"""
+    """each with point (or "age"), share, lost, value, healthy, unit; largest first"""
     model_version_id: int
     probabilities: Sequence[Mapping[str, float]] = ()
     """each with horizon, probability; of several horizons, the model's own among them, shortest first"""
@@ -67,6 +67,7 @@ class Followed:
     customer_id: int
     role_id: int
     asset_id: int
+    life_unit: str
     installed_at: datetime
     removed_at: datetime | None
     newest_at: datetime

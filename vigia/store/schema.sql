@@ -405,7 +405,7 @@ create table prediction (
     life_p50         float8 not null,
     life_p90         float8 not null,
     health           float8 not null check (health between 0 and 100),
-    contributions    jsonb not null,                  -- [{"point", "share", "value", "healthy", "unit"}], largest first
+    contributions    jsonb not null,                  -- [{"point", "share", "lost", "value", "healthy", "unit"}], largest first
     similar_cases    jsonb not null default '[]',     -- [{"run", "work_order_id", "lived_on", "ended", "distance"}], nearest first
     model_version_id int not null references model_version,
     unique (asset_id, failure_mode, at),

@@ -4,7 +4,7 @@ One code for training and service: `FeatureBank.step` advances many machines by 
 training fleet in lockstep. A feature depends on the machine's own readings up to that cycle and on nothing else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,6 +77,12 @@ class Observed:
     def take(self, rows: NDArray[np.intp] | list[int]) -> "Observed":
         """Some of the rows."""
         return Observed(self.features[rows], self.baseline[rows], self.condition[rows])
+
+    def blocks(self, size: int) -> Iterator["Observed"]:
+        """The rows, at most `size` at once: what is computed of them stays in the processor's cache. At least one block."""
+        for first in range(0, max(len(self.features), 1), size):
+            some = slice(first, first + size)
+            yield Observed(self.features[some], self.baseline[some], self.condition[some])
 
     def healthy(self) -> NDArray[np.float64]:
         """float64[rows, features]: the features had every sensor still read its machine's own baseline; age stays as it is."""

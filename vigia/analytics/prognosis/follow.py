@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import starmap
+from itertools import repeat, starmap
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vigia.analytics.prognosis.explain import Contribution
+from vigia.analytics.prognosis.explain import Contribution, Reasons
 from vigia.analytics.prognosis.features import Observed
 from vigia.analytics.prognosis.model import Prognosis
-from vigia.analytics.prognosis.similar import Case
+from vigia.analytics.prognosis.similar import Case, Cases
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,43 @@ class Cycle:
     """so that its own past is no similar case; 0: unknown"""
 
 
+class Judged(NamedTuple):
+    """What is said of many machines at once, in arrays: of which of it one asks, that is made."""
+
+    within: NDArray[np.float64]
+    """float64[machines, horizons]"""
+    reasons: Reasons
+    similar: Cases
+
+
 class Outcome(NamedTuple):
     """What the model says of one machine after one cycle; lives in the model's life unit, health 0-100 of this cycle alone."""
 
     probability: float
-    within: Sequence[float]
-    """the same for each of the model's horizons, shortest first"""
     life_p10: float
     life_p50: float
     life_p90: float
     health: float
-    reasons: Sequence[Contribution]
-    similar: Sequence[Case]
-    """what became of machines that once were like it; where there are reasons"""
+    judged: Judged
+    """together with others"""
+    row: int
+    """of them"""
+
+    @property
+    def within(self) -> Sequence[float]:
+        """The probability for each of the model's horizons, shortest first."""
+        found: list[float] = self.judged.within[self.row].tolist()
+        return found
+
+    @property
+    def reasons(self) -> Sequence[Contribution]:
+        """Why, largest contribution first."""
+        return self.judged.reasons[self.row]
+
+    @property
+    def similar(self) -> Sequence[Case]:
+        """What became of machines that once were like it; none where nothing points to a failure."""
+        return self.judged.similar[self.row]
 
 
 class Follower:
@@ -75,10 +99,12 @@ class Follower:
         asked = every if len(wanted) == len(cycles) else every.take(wanted)
         forecast = self.model.forecast(asked.features)
         within = np.column_stack(list(forecast.within.values()))
-        numbers = (forecast.probability, within, forecast.p10, forecast.p50, forecast.p90, forecast.health)
-        reasons = self.model.reasons(asked, forecast)
-        similar = self.model.similar(asked, reasons, np.array([cycles[index].asset_id for index in wanted], dtype=np.int64))
-        said = starmap(Outcome, zip(*(each.tolist() for each in numbers), reasons, similar, strict=True))
+        numbers = (forecast.probability, forecast.p10, forecast.p50, forecast.p90, forecast.health)
+        reasons = self.model.reasons(asked)
+        own = np.array([cycles[index].asset_id for index in wanted], dtype=np.int64)
+        judged = Judged(within, reasons, self.model.similar(asked, forecast, reasons, own))
+        columns = (*(each.tolist() for each in numbers), repeat(judged, len(wanted)), range(len(wanted)))
+        said = starmap(Outcome, zip(*columns, strict=True))
         for index, outcome in zip(wanted, said, strict=True):
             found[index] = outcome
         return found

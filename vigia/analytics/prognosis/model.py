@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,20 +11,18 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 
-from vigia.analytics.prognosis import explain
+from vigia.analytics.prognosis.boosting import ROWS_AT_ONCE
 from vigia.analytics.prognosis.calibration import LifeIntervals, ProbabilityCalibration
 from vigia.analytics.prognosis.decision import Decision
 from vigia.analytics.prognosis.errors import ModelFileError
-from vigia.analytics.prognosis.explain import Contribution
+from vigia.analytics.prognosis.explain import AGE, LEAST_HEALTH, LEAST_LOSS, LEAST_PROBABILITY, Reasons
 from vigia.analytics.prognosis.features import FeatureBank, FeatureSpec, Observed
 from vigia.analytics.prognosis.horizons import Horizons
-from vigia.analytics.prognosis.similar import Case, Library
+from vigia.analytics.prognosis.similar import Cases, Library
 
-FORMAT = 5
+FORMAT = 6
 """Raised when the stored classes change: an older file is refused with a sentence instead of failing inside."""
 REPORTED = 5
-EXPLAIN_PROBABILITY = 0.05
-EXPLAIN_HEALTH = 90.0
 
 
 class Method(StrEnum):
@@ -47,7 +45,7 @@ class Judge(Protocol):
         ...
 
     def contributions(self, features: NDArray[np.float64], healthy: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Life lost to each sensor (float64[machines, sensors]), none where only age counts (float64[machines, 0])."""
+        """Life lost to each sensor (float64[machines, sensors]), or to age where only that counts (float64[machines, 1])."""
         ...
 
 
@@ -120,25 +118,21 @@ class Prognosis:
         within = self.horizons(probability, self.judge.chances(features, life, tuple(self.horizons.calibrations)))
         return Forecast(probability, within, quantiles, expected, cautious, health)
 
-    def reasons(self, seen: Observed, forecast: Forecast) -> list[Sequence[Contribution]]:
-        """Why, for each row: its largest contributions, or none where nothing points to a failure."""
-        found: list[Sequence[Contribution]] = [()] * len(seen.features)
-        chosen = np.flatnonzero((forecast.probability > EXPLAIN_PROBABILITY) | (forecast.health < EXPLAIN_HEALTH))
-        if not len(chosen) or self.method is Method.SURVIVAL:
-            return found
-        some = seen.take(chosen)
-        lost = self.judge.contributions(some.features, some.healthy())
-        for row, reasons in zip(chosen.tolist(), explain.largest(self.spec.used, lost, *some.readings(self.spec), REPORTED), strict=True):
-            found[row] = reasons
-        return found
+    def reasons(self, seen: Observed) -> Reasons:
+        """Why, for each row: its largest contributions. A machine that is well has them too, and they are small."""
+        lost = np.vstack([self.judge.contributions(some.features, some.healthy()) for some in seen.blocks(ROWS_AT_ONCE)])
+        if self.method is Method.SURVIVAL:
+            age = seen.features[:, -1:]
+            return Reasons.of((AGE,), lost, age, np.zeros_like(age), REPORTED)
+        return Reasons.of(self.spec.used, lost, *seen.readings(self.spec), REPORTED)
 
-    def similar(self, seen: Observed, reasons: Sequence[Sequence[Contribution]], own: NDArray[np.int64]) -> list[Sequence[Case]]:
-        """Known machines that once were like each row that has reasons; `own` (int64[rows]): the rows' own assets, 0: unknown."""
-        found: list[Sequence[Case]] = [()] * len(reasons)
-        chosen = np.array([row for row, its in enumerate(reasons) if its], dtype=np.intp)
-        for row, cases in zip(chosen.tolist(), self.library.cases(seen.features, chosen, own[chosen]), strict=True):
-            found[row] = cases
-        return found
+    def similar(self, seen: Observed, forecast: Forecast, reasons: Reasons, own: NDArray[np.int64]) -> Cases:
+        """Known machines that once were like each row that may fail; `own` (int64[rows]): the rows' own assets, 0: unknown."""
+        pointed = (forecast.probability > LEAST_PROBABILITY) | (forecast.health < LEAST_HEALTH)
+        chosen = np.flatnonzero(pointed & (reasons.loss >= LEAST_LOSS))
+        place = np.full(len(pointed), -1, dtype=np.intp)
+        place[chosen] = np.arange(len(chosen))
+        return replace(self.library.cases(seen.features, chosen, own[chosen]), place=place)
 
 
 def lowest_health(previous: float | None, health: float) -> float:

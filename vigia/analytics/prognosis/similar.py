@@ -5,8 +5,8 @@ Two moments are alike when the sensors have left their machine's own baseline as
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple, Self
+from functools import cached_property, partial
+from typing import Any, NamedTuple, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +101,7 @@ class Library:
             tuple(known),
         )
 
-    def cases(self, features: NDArray[np.float64], rows: NDArray[np.intp], own: NDArray[np.int64]) -> list[list[Case]]:
+    def cases(self, features: NDArray[np.float64], rows: NDArray[np.intp], own: NDArray[np.int64]) -> "Cases":
         """The CASES known machines most like each of `rows`, nearest first, never itself.
 
         features : float64[machines, features]
@@ -111,14 +111,49 @@ class Library:
         asked = np.ascontiguousarray(features[np.ix_(rows, self.columns)] / self.scale, dtype=np.float32)
         of_asset = np.array([one.asset_id for one in self.known], dtype=np.int64)
         nearest(asked, own, self.points, self.first, of_asset, moment, apart)
-        there = (moment >= 0).sum(axis=1).tolist()
-        if not len(self.known):
+        return Cases(self, np.arange(len(rows)), moment, apart)
+
+
+@dataclass(frozen=True, eq=False)
+class Cases(Sequence[Sequence[Case]]):
+    """The similar past cases of each of many machines, kept in arrays: a machine's are made when it is asked for."""
+
+    library: Library
+    place: NDArray[np.intp]
+    """int[machines], row of what follows; -1: it has none"""
+    moment: NDArray[np.int64]
+    """int64[rows, CASES], nearest first; -1: there is none"""
+    apart: NDArray[np.float32]
+    """float32[rows, CASES], squared distance"""
+
+    def __len__(self) -> int:
+        """So many machines."""
+        return len(self.place)
+
+    @overload
+    def __getitem__(self, row: int) -> list[Case]: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[list[Case]]: ...
+    def __getitem__(self, row: int | slice) -> list[Case] | list[list[Case]]:
+        """Those of one machine, nearest first."""
+        if isinstance(row, slice):
+            return [self[one] for one in range(*row.indices(len(self)))]
+        at = self.place[row]
+        return self._every[at] if at >= 0 else []
+
+    @cached_property
+    def _every(self) -> list[list[Case]]:
+        """All at once: one after the other takes twice as long."""
+        library, there = self.library, (self.moment >= 0).sum(axis=1)
+        if not library.known:
             return [[] for _ in there]
-        machine = np.searchsorted(self.first, moment.ravel(), side="right") - 1
-        distance = np.sqrt(apart.ravel().astype(np.float64) / len(self.columns))
-        columns = ([self.known[at] for at in machine.tolist()], self.lived_on[moment.ravel()].tolist(), distance.tolist())
-        every: list[Case] = list(map(_made, zip(*columns, strict=True)))
-        return [every[row * CASES : row * CASES + some] for row, some in enumerate(there)]
+        known = np.empty(len(library.known), dtype=object)
+        known[:] = library.known
+        machine = np.searchsorted(library.first, self.moment, side="right") - 1
+        distance = np.sqrt(self.apart.astype(np.float64) / len(library.columns))
+        columns = (each.ravel().tolist() for each in (known[machine], library.lived_on[self.moment], distance))
+        made = list(map(_made, zip(*columns, strict=True)))
+        return [made[row * CASES : row * CASES + some] for row, some in enumerate(there.tolist())]
 
 
 def _spread(rows: NDArray[np.intp], count: int) -> NDArray[np.intp]:

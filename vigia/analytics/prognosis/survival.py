@@ -71,5 +71,6 @@ class Survival:
         return np.column_stack([np.empty((len(features), 0)), *(1 - self.weibull.survival(features[:, -1], one) for one in horizons)])
 
     def contributions(self, features: NDArray[np.float64], _healthy: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Nothing is lost to any sensor: float64[machines, 0]."""
-        return np.zeros((len(features), 0))
+        """Life lost to age (float64[machines, 1]): what a new machine has before it, less what is left."""
+        age = features[:, -1]
+        return (self.weibull.mean_life(np.zeros(1), self.cap) - self.weibull.mean_life(age, self.cap))[:, None]

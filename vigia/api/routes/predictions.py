@@ -44,13 +44,17 @@ class PredictionRow(RowModel):
     life_unit: str = Field(description="UCUM.", examples=["{cycle}"])
     health: float = Field(description="0 (failed) to 100 (as new).", examples=[41.5])
     contributions: list[dict[str, Any]] = Field(
-        description="Why: the points that moved the prediction most, largest first.",
-        examples=[[{"point": "Ps30", "share": 0.31, "value": 48.1, "healthy": 47.3, "unit": "[psi]"}]],
+        description="Why, of every prediction: the points that moved it most, largest first. `lost` is the life that each has cost, in "
+        "life_unit, beside the machine's own healthy values; below 0 it speaks for a longer life. `share` is that of the life lost, or "
+        "of 5 where less is lost: where nothing points to a failure all are small. The point `age` is the machine's age, where nothing "
+        "else counts.",
+        examples=[[{"point": "Ps30", "share": 0.31, "lost": 24.2, "value": 48.1, "healthy": 47.3, "unit": "[psi]"}]],
     )
     similar_cases: list[dict[str, Any]] = Field(
-        description="Known machines that once were most like this one, nearest first: a run of the training data or an order of the same "
-        "customer (neither: another machine), the life it lived on from then in life_unit, how that ended (failed; confirmed: replaced "
-        "with the failure on its way; sound: nothing was found), and how far apart they are in deviations.",
+        description="Where something points to a failure, known machines that once were most like this one, nearest first: a run of the "
+        "training data or an order of the same customer (neither: another machine), the life it lived on from then in life_unit, how that "
+        "ended (failed; confirmed: replaced with the failure on its way; sound: nothing was found), and how far apart they are in "
+        "deviations.",
         examples=[[{"run": "12", "work_order_id": None, "lived_on": 38, "ended": "failed", "distance": 0.41}]],
     )
     model_version: str = Field(examples=["cmapss-fd001-hpc_degradation-1"])

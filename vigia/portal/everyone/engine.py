@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from fastapi import APIRouter, Request, Response
 
+from vigia.analytics.prognosis.explain import LEAST_HEALTH, LEAST_PROBABILITY
 from vigia.api.errors import NotFoundError
 from vigia.api.session import Caller, Transaction
 from vigia.portal import words
@@ -16,7 +17,7 @@ from vigia.portal.engines import EngineView, engine_list
 from vigia.portal.horizons import Chance, chances
 from vigia.portal.language import Language, language_of
 from vigia.portal.look import look_of
-from vigia.portal.readings import Multiple, Sensor, Share, multiples, sensors, shares
+from vigia.portal.readings import Multiple, Sensor, Share, finding, little, multiples, sensors, shares
 from vigia.portal.rendering import answer
 from vigia.portal.similar import SimilarCase, similar_cases
 from vigia.portal.timeline import Happened, happened
@@ -33,7 +34,8 @@ class EnginePage:
     """An engine in its role.
 
     basis : how the newest prediction was made, empty when as usual
-    shares : what the newest prediction rests on, empty before the first
+    shares : what the newest prediction rests on, empty before the first; finding : that in a sentence
+    folded : the shares are small, and told in life lost instead
     similar : what became of machines that were alike
     chances : of a failure within each horizon, shortest first
     life, chance : charts over the time since installation; None before the second prediction
@@ -50,6 +52,8 @@ class EnginePage:
     mode: str
     basis: str
     shares: tuple[Share, ...]
+    finding: str
+    folded: bool
     similar: tuple[SimilarCase, ...]
     chances: tuple[Chance, ...]
     life: BandChart | None
@@ -133,7 +137,7 @@ async def _sensors(tx: Transaction, row: EngineRow, language: Language) -> tuple
     if row.asset_id is None or row.installed_at is None:
         return ()
     reason = await pages.reason(tx, row.asset_id, row.role_id)
-    known = shares(language, reason.contributions) if reason else ()
+    known = shares(language, reason.contributions, row.life_unit) if reason else ()
     return sensors(language, await pages.sensors(tx, row.asset_id, row.installed_at), known)
 
 
@@ -142,9 +146,10 @@ async def _page(tx: Transaction, role_id: int, language: Language, now: datetime
     view = engine_list(language, [row], now).engines[0]
     life: Sequence[LifeRow] = await pages.life(tx, row.asset_id, role_id) if row.asset_id is not None else ()
     reason = await pages.reason(tx, row.asset_id, role_id) if row.asset_id is not None else None
-    known = shares(language, reason.contributions) if reason else ()
+    known = shares(language, reason.contributions, row.life_unit) if reason else ()
     found = await _sensors(tx, row, language)
     orders = await pages.orders(tx, role_id=role_id)
+    calm = reason is None or (reason.probability <= LEAST_PROBABILITY and reason.health >= LEAST_HEALTH)
     ends = _ends(life, row.life_unit) if view.bar is not None else None
     return EnginePage(
         engine=view,
@@ -156,6 +161,8 @@ async def _page(tx: Transaction, role_id: int, language: Language, now: datetime
         mode=words.word(language, words.FAILURE_MODES, reason.failure_mode) if reason else "",
         basis=words.word(language, words.METHODS, reason.method) if reason and reason.method in words.METHODS else "",
         shares=known[:6],
+        finding=finding(language, known, calm=calm),
+        folded=calm or little(known),
         similar=similar_cases(language, reason.similar_cases, row.life_unit) if reason else (),
         chances=chances(language, reason.probabilities, row.life_unit) if reason else (),
         life=band_chart([BandPoint(one.at, one.life_p10, one.life_p50, one.life_p90) for one in life], ends[2] if ends else now, ends),

@@ -105,7 +105,7 @@ def reason_view(language: Language, reason: Mapping[str, Any], life_unit: str) -
         chances=chances(language, reason.get("probabilities") or (), life_unit),
         life="" if middle is None else words.life(language, float(middle), life_unit),
         life_range="" if low is None or high is None else language.span(float(low), float(high)),
-        shares=shares(language, reason.get("contributions") or ())[:5],
+        shares=shares(language, reason.get("contributions") or (), life_unit)[:5],
         similar=similar_cases(language, reason.get("similar_cases") or (), life_unit),
         model_version=str(reason.get("model_version", "")),
         rule=_rule(language, reason["rule"]) if "rule" in reason else "",

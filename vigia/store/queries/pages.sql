@@ -58,8 +58,8 @@ order by at;
 
 -- name: page_reason
 -- What the newest prediction of the machine rests on.
-select p.at, p.failure_mode, p.horizon, p.probability, p.probabilities, p.life_p10, p.life_p50, p.life_p90, p.contributions, p.similar_cases,
-       v.version as model_version, coalesce(v.metrics ->> 'method', 'trees') as method
+select p.at, p.failure_mode, p.horizon, p.probability, p.probabilities, p.life_p10, p.life_p50, p.life_p90, p.health, p.contributions,
+       p.similar_cases, v.version as model_version, coalesce(v.metrics ->> 'method', 'trees') as method
 from prediction p join model_version v using (model_version_id)
 where p.asset_id = %(asset_id)s and p.role_id = %(role_id)s
 order by p.at desc limit 1;

@@ -27,10 +27,11 @@ order by at
 -- Every installation whose machine of that model may have readings to be predicted: those that stand, and those removed lately.
 -- `newest_at`: the newest reading of any point of the asset. `predicted_at` and what follows: of the last predictions since the installation.
 with lately as (select coalesce(max(last_reading_at) - %(grace)s::interval, '-infinity') as since from edge_node)
-select i.installation_id, i.customer_id, i.role_id, i.asset_id, i.installed_at, i.removed_at, newest.at as newest_at,
+select i.installation_id, i.customer_id, i.role_id, i.asset_id, m.life_unit, i.installed_at, i.removed_at, newest.at as newest_at,
        last.predicted_at, last.lowest_health, last.life_p50, last.probabilities
 from installation i
 join asset a using (asset_id)
+join asset_model m using (asset_model_id)
 join lateral (select max(l.ts) as at from point p join point_latest l using (point_id) where p.asset_id = i.asset_id) as newest
   on newest.at > i.installed_at
 left join lateral (
@@ -49,10 +50,11 @@ order by i.installation_id
 -- name: prediction_followed_in_shadow
 -- As prediction_followed, by what a model said in the shadow.
 with lately as (select coalesce(max(last_reading_at) - %(grace)s::interval, '-infinity') as since from edge_node)
-select i.installation_id, i.customer_id, i.role_id, i.asset_id, i.installed_at, i.removed_at, newest.at as newest_at,
+select i.installation_id, i.customer_id, i.role_id, i.asset_id, m.life_unit, i.installed_at, i.removed_at, newest.at as newest_at,
        last.predicted_at, null::float8 as lowest_health, null::float8 as life_p50, null::float8[] as probabilities
 from installation i
 join asset a using (asset_id)
+join asset_model m using (asset_model_id)
 join lateral (select max(l.ts) as at from point p join point_latest l using (point_id) where p.asset_id = i.asset_id) as newest
   on newest.at > i.installed_at
 cross join lateral (
