@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import dask
 import numpy as np
 import pytest
 from dask_cluster import Cluster, free_port
@@ -145,9 +146,14 @@ def test_what_is_no_address_is_refused_before_anything_is_done(address: str, vig
     assert said.stderr == f"vigia: --dask {address!r} is no address of a Dask scheduler; write tcp://HOST:PORT or tls://HOST:PORT.\n"
 
 
-def test_tls_without_certificates_says_how_to_name_them() -> None:
-    with pytest.raises(ComputeError, match="DASK_DISTRIBUTED__COMM__TLS__CA_FILE"), compute.at("tls://127.0.0.1:1"):
-        pass
+def test_tls_wants_certificates_that_can_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ComputeError, match="wants certificates; name the files with DASK_DISTRIBUTED__COMM__TLS__CA_FILE"):
+        compute.at("tls://127.0.0.1:1").__enter__()
+    (tmp_path / "ca.pem").write_text("none")
+    for name in ("ca.pem", "gone.pem"):
+        files = {f"distributed.comm.tls.{its}": str(tmp_path / name) for its in ("ca-file", "client.cert", "client.key")}
+        with dask.config.set(files), pytest.raises(ComputeError, match="cannot be used"):
+            compute.at("tls://127.0.0.1:1").__enter__()
 
 
 def test_without_dask_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import logging
 import platform
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ Result = TypeVar("Result")
 CONNECT_S = 10.0
 SILENCE_S = 30.0
 """A scheduler that answers nothing for so long is given up. As often it is asked whether it has workers: one lost may be started again."""
+LONGEST_GREETING = 1 << 20
+"""In bytes."""
 SCHEMES = ("tcp", "tls")
 ALIKE = ("numpy", "scipy", "scikit-learn", "numba")
 """Libraries on whose version the last bit of a result may depend."""
@@ -168,6 +171,19 @@ def checked(address: str) -> str:
     return address
 
 
+def _greets(address: str) -> bool:
+    """Whether somebody is there and, without TLS, begins as Dask does: with how many bytes follow.
+
+    Asked before Dask is, which waits for ever where nothing is said, takes any greeting for a length, and cleans up loudly.
+    """
+    where = urlsplit(address)
+    try:
+        with socket.create_connection((str(where.hostname), where.port or 0), CONNECT_S) as there:
+            return where.scheme == "tls" or 0 < int.from_bytes(there.recv(8, socket.MSG_WAITALL), "little") < LONGEST_GREETING
+    except OSError:
+        return False
+
+
 def _client(address: str) -> Any:  # noqa: ANN401 - distributed.Client, which says of hardly any method what it takes
     import dask  # noqa: PLC0415 - an optional library
     from distributed import Client  # noqa: PLC0415
@@ -175,16 +191,30 @@ def _client(address: str) -> Any:  # noqa: ANN401 - distributed.Client, which sa
     dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"})  # a fleet's histories are meant to be sent
     for name in ("distributed", "distributed.client"):  # all that they say becomes one sentence here
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    tls = ", and whether both sides have certificates of the same authority" if address.startswith("tls:") else ""
+    nobody = f"No Dask scheduler answers at {address}; start one with `dask scheduler`, or see whether the address is right{tls}."
+    if tls:
+        _check_certificates(address)
+    if not _greets(address):
+        raise ComputeError(nobody)
     try:
-        # Bounded once more: Dask waits for ever for the greeting of somebody who takes the connection and says nothing.
         return _begun(lambda: cast("Any", Client)(address, timeout=CONNECT_S, set_as_default=False)).result(2 * CONNECT_S)
-    except TypeError as error:
-        message = f"{address} wants certificates; name them with DASK_DISTRIBUTED__COMM__TLS__CA_FILE, __CLIENT__CERT and __CLIENT__KEY."
-        raise ComputeError(message) from error
-    except (OSError, ValueError, RuntimeError, ImportError, MemoryError) as error:  # somebody else's greeting is read as a huge length
-        tls = ", and whether both sides have certificates of the same authority" if address.startswith("tls:") else ""
-        message = f"No Dask scheduler answers at {address}; start one with `dask scheduler`, or see whether the address is right{tls}."
-        raise ComputeError(message) from error
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
+        raise ComputeError(nobody) from error
+
+
+def _check_certificates(address: str) -> None:
+    """Raise ComputeError unless Dask is told of certificates, and can read them."""
+    from distributed.security import Security  # noqa: PLC0415 - an optional library
+
+    names = "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ...TLS__CLIENT__CERT and ...TLS__CLIENT__KEY"
+    try:
+        context = cast("Any", Security)().get_connection_args("client")["ssl_context"]
+    except OSError as error:
+        message = f"The certificates for {address} cannot be used ({error.strerror or error}); see the files that {names} name."
+        raise ComputeError(message) from None
+    if context is None:
+        raise ComputeError(f"{address} wants certificates; name the files with {names}.")
 
 
 def _check(client: Any, address: str) -> None:  # noqa: ANN401 - likewise
