@@ -52,8 +52,9 @@ def test_without_a_database_it_says_so_in_one_sentence(vigia: Callable[..., Comp
     assert ended.stderr.count("\n") == 1
 
 
-def test_a_missing_training_file_is_named(tmp_path: Path) -> None:
-    found = CliRunner().invoke(app, ["run", "--dsn", "postgresql:///", "--train", str(tmp_path / "gone.txt")])
+@pytest.mark.parametrize("options", [["run", "--dsn", "postgresql:///", "--train"], ["train", "--data"]], ids=["run", "train"])
+def test_a_missing_training_file_is_named(options: list[str], tmp_path: Path) -> None:
+    found = CliRunner().invoke(app, [*options, str(tmp_path / "gone.txt")])
     assert isinstance(found.exception, ConfigError)
     assert "gone.txt: there is no such file" in str(found.exception)
 

@@ -12,7 +12,8 @@ import typer
 
 from vigia.cli import loop
 from vigia.cli.databases import at_hand, in_transaction, named
-from vigia.cli.options import AsJson, Dsn, Home
+from vigia.cli.options import EXAMPLE_ASSET_MODEL, AsJson, AssetModel, Dask, Dsn, Home, scheduler
+from vigia.cli.score import score
 from vigia.errors import ConfigError
 from vigia.settings import load_settings
 
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 evaluate_app = typer.Typer(no_args_is_help=True)
+app.command()(score)
 app.add_typer(evaluate_app, name="evaluate", help="Figures on public benchmarks, by their own protocols.")
 
-AssetModel = Annotated[str, typer.Option(help="Code of the asset model that is predicted.")]
 Units = Annotated[str | None, typer.Option(help="Units of the file to learn from, e.g. 1-80 or 1-40,61 (default: all).")]
 Horizon = Annotated[float, typer.Option(min=1.0, help="The probability is that of a failure within so many flight cycles.")]
 Folder = Annotated[Path, typer.Option("--data", help="Folder with the benchmark's files, plain or gzip; any of them.")]
@@ -35,26 +36,6 @@ Failure = Annotated[float, typer.Option(min=0, help="What a failure costs that w
 Visit = Annotated[float, typer.Option(min=0, help="What a planned replacement costs, in any currency.")]
 Life = Annotated[float, typer.Option(min=0, help="What a flight cycle costs that is thrown away, in any currency.")]
 Lead = Annotated[float, typer.Option(min=0, help="Flight cycles from the order to the visit.")]
-
-
-def _scheduler(address: str | None) -> str | None:
-    """Refuse what is no address before anything is started."""
-    if address is None:
-        return None
-    from vigia.analytics import compute
-
-    return compute.checked(address)
-
-
-Dask = Annotated[
-    str | None,
-    typer.Option(
-        callback=_scheduler,
-        help="Dask scheduler whose workers do the work instead of this machine, e.g. tcp://10.0.0.5:8786, with the same result; "
-        "needs pip install vigia[dask].",
-    ),
-]
-EXAMPLE_ASSET_MODEL = "cmapss-fd001"
 
 
 @app.command()
@@ -85,7 +66,7 @@ def run(
     dask: Annotated[
         str | None,
         typer.Option(
-            callback=_scheduler,
+            callback=scheduler,
             help="Dask scheduler whose workers train again, e.g. tcp://10.0.0.5:8786, and this machine while it is away; "
             "predictions are made here. Needs pip install vigia[dask].",
         ),
@@ -99,9 +80,8 @@ def run(
     from vigia.domain.retraining import Schedule
 
     settings = load_settings(home=home, dsn=dsn)
-    if train is not None and not train.is_file():
-        message = f"--train {train}: there is no such file."
-        raise ConfigError(message)
+    if train is not None:
+        _require_file("--train", train)
     if dask is not None and retrain_days is None:
         message = "--dask wants --retrain-days: only training goes to the cluster; predictions are made here."
         raise ConfigError(message)
@@ -140,6 +120,7 @@ def train(
     from vigia.analytics import training
     from vigia.store.database import Database
 
+    _require_file("--data", data)
     settings = load_settings(home=home, dsn=dsn)
     plan = training.TrainingPlan(data, _units(units), training.models_folder(settings.home), horizon, dask=dask)
 
@@ -152,47 +133,6 @@ def train(
 
     with at_hand(settings) as address:
         loop.run_until_stopped(train_one(address))
-
-
-@app.command()
-def score(
-    version: Annotated[
-        str | None, typer.Option("--version", help="Version of the model, or the beginning of it (default: the one in charge).")
-    ] = None,
-    asset_model: AssetModel = EXAMPLE_ASSET_MODEL,
-    failure_mode: Annotated[str, typer.Option(help="What is predicted.")] = "hpc_degradation",
-    dask: Dask = None,
-    home: Home = None,
-    dsn: Dsn = None,
-    as_json: AsJson = False,
-) -> None:
-    """What a model says of every machine of the fleet, the likeliest to fail first; nothing is stored, and no order raised."""
-    from vigia.analytics import compute, scoring
-    from vigia.cli.models import version_named
-    from vigia.store import models
-    from vigia.store.database import Database
-
-    settings = load_settings(home=home, dsn=dsn)
-
-    async def asked(address: str) -> "tuple[models.ModelVersion, list[scoring.Place]]":
-        async with Database(address, "vigia_service", max_size=1, clock=settings.clock) as database:
-            async with database.transaction() as tx:
-                asset_model_id = await models.asset_model_id(tx, asset_model)
-                known = await models.versions(tx, asset_model, failure_mode)
-            return version_named(known, version), await scoring.places(database, asset_model_id)
-
-    with at_hand(settings) as address, compute.at(dask) as where:
-        model, places = loop.run(asked(address))
-        found = scoring.score(model, settings.home, places, (address, settings.clock), where)
-    if as_json:
-        sys.stdout.write(_as_json({"version": model.version, "machines": [asdict(one) | {"at": one.at.isoformat()} for one in found]}))
-        return
-    sys.stdout.write(f"{model.version}: {len(found)} machines\n")
-    sys.stdout.write(f"{'machine':16} {'site':16} {'role':16} {'cycles':>6} {'fails':>6} {'life (80 %)':>18} {'health':>6}\n")
-    for one in found:
-        life = f"{one.life_p50:.0f} ({one.life_p10:.0f}-{one.life_p90:.0f})"
-        numbers = f"{one.cycles:>6} {one.probability:>6.1%} {life:>18} {one.health:>6.0f}"
-        sys.stdout.write(f"{one.serial_number:16} {one.site:16} {one.role:16} {numbers}\n")
 
 
 @app.command("back-test")
@@ -362,6 +302,12 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a result holds
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _require_file(option: str, path: Path) -> None:
+    """Raise ConfigError, before a database is started, when there is no such file."""
+    if not path.is_file():
+        raise ConfigError(f"{option} {path}: there is no such file.")
 
 
 def _units(text: str | None) -> list[int] | None:

@@ -38,3 +38,24 @@ Port = Annotated[
     typer.Option("--port", help="Port to listen on, 0 for a free one (default 8080, env VIGIA_PORT).", show_default=False),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+EXAMPLE_ASSET_MODEL = "cmapss-fd001"
+AssetModel = Annotated[str, typer.Option(help="Code of the asset model that is predicted.")]
+
+
+def scheduler(address: str | None) -> str | None:
+    """Refuse what is no address before anything is started."""
+    if address is None:
+        return None
+    from vigia.analytics import compute
+
+    return compute.checked(address)
+
+
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        callback=scheduler,
+        help="Dask scheduler whose workers do the work instead of this machine, e.g. tcp://10.0.0.5:8786, with the same result; "
+        "needs pip install vigia[dask].",
+    ),
+]
