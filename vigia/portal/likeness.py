@@ -4,23 +4,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from vigia.portal import words
-from vigia.portal.language import N_, Language
+from vigia.portal.language import Language
 
 _RARE = 0.05
 
-_REFUSED: Mapping[str, str] = {
-    "past_too_short": N_("Too few healthy readings yet to tell whether this shape was ever seen."),
-    "no_shape": N_("The newest readings have holes or do not change, so their shape tells nothing."),
-}
-
 
 def second_opinion(language: Language, opinion: Mapping[str, Any] | None, zone: str) -> str:
-    """What was kept with the finding (`workflows.second_opinion`) in the reader's words, times in `zone`; empty before there is one."""
-    if opinion is None:
+    """What was kept with the finding (`workflows.second_opinion`) in the reader's words, times in `zone`; empty where it tells nothing."""
+    if opinion is None or "refused" in opinion:
         return ""
-    if "refused" in opinion:
-        return words.word(language, _REFUSED, str(opinion["refused"]))
     compared = int(opinion["compared"])
     as_unusual = round(opinion["p_value"] * (compared + 1)) - 1
     health = language.duration(datetime.fromisoformat(opinion["past_until"]) - datetime.fromisoformat(opinion["past_from"]))
