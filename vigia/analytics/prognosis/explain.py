@@ -85,13 +85,13 @@ class Reasons(Sequence[Sequence[Contribution]]):
         """Those of one machine, largest first."""
         if isinstance(row, slice):
             return [self[one] for one in range(*row.indices(len(self)))]
-        return self._every[row]
+        columns, width = self._columns, self.sensor.shape[1]
+        some = slice(row * width, row * width + int(self.told[row]))
+        return list(map(_made, zip(*(column[some] for column in columns), strict=True)))
 
     @cached_property
-    def _every(self) -> list[list[Contribution]]:
-        """All at once: one after the other takes twice as long."""
+    def _columns(self) -> tuple[list[Any], ...]:
+        """The fields of all Contributions, machine after machine."""
         share = self.lost / np.maximum(self.loss, LEAST_LOSS)[:, None]
         names = np.array(self.names, dtype=object)[self.sensor]
-        columns = (each.ravel().tolist() for each in (names, share, self.lost, self.value, self.healthy))
-        made, width = list(map(_made, zip(*columns, strict=True))), self.sensor.shape[1]
-        return [made[row * width : row * width + some] for row, some in enumerate(self.told.tolist())]
+        return tuple(each.ravel().tolist() for each in (names, share, self.lost, self.value, self.healthy))

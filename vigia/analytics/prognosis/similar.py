@@ -139,21 +139,28 @@ class Cases(Sequence[Sequence[Case]]):
         if isinstance(row, slice):
             return [self[one] for one in range(*row.indices(len(self)))]
         at = self.place[row]
-        return self._every[at] if at >= 0 else []
+        if at < 0:
+            return []
+        some = slice(at * CASES, at * CASES + self._there[at])
+        return list(map(_made, zip(*(column[some] for column in self._columns), strict=True)))
 
     @cached_property
-    def _every(self) -> list[list[Case]]:
-        """All at once: one after the other takes twice as long."""
-        library, there = self.library, (self.moment >= 0).sum(axis=1)
+    def _there(self) -> list[int]:
+        """So many cases has each row."""
+        found: list[int] = (self.moment >= 0).sum(axis=1).tolist()
+        return found
+
+    @cached_property
+    def _columns(self) -> tuple[list[Any], ...]:
+        """The fields of all Cases, row after row."""
+        library = self.library
         if not library.known:
-            return [[] for _ in there]
+            return [], [], []
         known = np.empty(len(library.known), dtype=object)
         known[:] = library.known
         machine = np.searchsorted(library.first, self.moment, side="right") - 1
         distance = np.sqrt(self.apart.astype(np.float64) / len(library.columns))
-        columns = (each.ravel().tolist() for each in (known[machine], library.lived_on[self.moment], distance))
-        made = list(map(_made, zip(*columns, strict=True)))
-        return [made[row * CASES : row * CASES + some] for row, some in enumerate(there.tolist())]
+        return tuple(each.ravel().tolist() for each in (known[machine], library.lived_on[self.moment], distance))
 
 
 def _spread(rows: NDArray[np.intp], count: int) -> NDArray[np.intp]:
