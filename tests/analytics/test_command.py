@@ -78,7 +78,7 @@ def test_units_are_numbers_and_ranges(text: str | None, units: list[int] | None)
     assert _units(text) == units
 
 
-@pytest.mark.parametrize("text", ["", "a", "1-", "4-2"])
+@pytest.mark.parametrize("text", ["", "a", "1-", "4-2", "1-99999999999999999999"])
 def test_units_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="such as 1-80"):
         _units(text)

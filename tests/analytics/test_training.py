@@ -49,6 +49,11 @@ async def test_what_is_wrong_with_the_data_is_told(tmp_path: Path) -> None:
         await training.train_apart(TrainingPlan(wrong, None, tmp_path))
 
 
+async def test_a_horizon_beyond_every_life_is_told(small_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(PrognosisError, match=r"No machine lived longer than the horizon of 1000; give a shorter --horizon\."):
+        await training.train_apart(TrainingPlan(small_file, None, tmp_path, horizon=1000.0))
+
+
 async def test_cancelled_training_ends_its_process(training_file: Path, tmp_path: Path) -> None:
     task = asyncio.create_task(training.train_apart(TrainingPlan(training_file, range(1, 81), tmp_path)))
     while not (started := [child for child in multiprocessing.active_children() if child.name == "training"]):

@@ -27,6 +27,7 @@ evaluate_app = typer.Typer(no_args_is_help=True)
 app.command()(score)
 app.add_typer(evaluate_app, name="evaluate", help="Figures on public benchmarks, by their own protocols.")
 
+MOST_UNITS = 1_000_000
 Units = Annotated[str | None, typer.Option(help="Units of the file to learn from, e.g. 1-80 or 1-40,61 (default: all).")]
 Horizon = Annotated[float, typer.Option(min=1.0, help="The probability is that of a failure within so many flight cycles.")]
 Folder = Annotated[Path, typer.Option("--data", help="Folder with the benchmark's files, plain or gzip; any of them.")]
@@ -318,7 +319,10 @@ def _units(text: str | None) -> list[int] | None:
     with contextlib.suppress(ValueError):
         for part in text.split(","):
             first, dash, last = part.partition("-")
-            found.update(range(int(first), int(last if dash else first) + 1))
+            some = range(int(first), int(last if dash else first) + 1)
+            if some.stop - some.start > MOST_UNITS:
+                raise ValueError
+            found.update(some)
         if found:
             return sorted(found)
     message = f"units {text!r}: give numbers and ranges such as 1-80 or 1-40,61."

@@ -256,6 +256,9 @@ def _best(histories: Sequence[History], options: TrainingOptions, where: Compute
     """What is learned by the method that judges unseen machines best, and the options it took. Raises TrainingDataError."""
     if _failures(histories) < LEAST:
         raise TrainingDataError
+    rows = _rows(histories, options)
+    if rows.fails[rows.told].all():
+        raise TrainingDataError(f"No machine lived longer than the horizon of {options.horizon:g}; give a shorter --horizon.")
     methods: tuple[Method, ...] = (Method.TREES,)
     if _failures(histories) < FEW:
         methods, options = (Method.WEAR, Method.SURVIVAL), replace(options, with_age=True)
