@@ -54,18 +54,6 @@ async def test_it_says_what_the_prognosis_said(service: Database, version: Model
     assert [one.probability for one in found] == sorted((one.probability for one in found), reverse=True)
 
 
-@pytest.mark.slow
-async def test_two_workers_say_the_same(
-    service: Database, version: ModelVersion, dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scoring, "MACHINES_AT_ONCE", 1)
-    here = await scored(service, version, tmp_path, dsn, InProcess())
-    with Cluster(tmp_path, workers=2) as cluster, compute.at(cluster.address) as where:
-        assert await scored(service, version, tmp_path, dsn, where) == here
-        with pytest.raises(DatabaseUnavailableError, match="no database answers"):
-            await scored(service, version, tmp_path, "postgresql://postgres@127.0.0.1:1/vigia", where)
-
-
 def test_the_command_shows_the_likeliest_to_fail_first_and_stores_nothing(
     vigia: Callable[..., CompletedProcess[str]], version: ModelVersion, dsn: str, tmp_path: Path
 ) -> None:
@@ -78,3 +66,28 @@ def test_the_command_shows_the_likeliest_to_fail_first_and_stores_nothing(
     assert "no model has a version that begins with '9'" in vigia(*options, "--version", "9").stderr
     with psycopg.connect(dsn) as connection:
         assert connection.execute("select count(*) from vigia.prediction").fetchone() == (0,)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("version")
+def test_two_workers_say_the_same(
+    vigia: Callable[..., CompletedProcess[str]], dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "MACHINES_AT_ONCE", 1)
+    options = ("analytics", "score", "--home", str(tmp_path), "--json", "--dsn")
+    here = vigia(*options, dsn)
+    with Cluster(tmp_path, workers=2) as cluster:
+        there = vigia(*options, dsn, "--dask", cluster.address)
+    assert (there.returncode, there.stderr) == (0, "")
+    assert there.stdout == here.stdout
+
+
+@pytest.mark.slow
+async def test_workers_that_cannot_reach_the_database_say_so(service: Database, version: ModelVersion, tmp_path: Path) -> None:
+    nowhere = "postgresql://postgres@127.0.0.1:1/vigia"
+    with (
+        Cluster(tmp_path, workers=1) as cluster,
+        compute.at(cluster.address) as where,
+        pytest.raises(DatabaseUnavailableError, match="no database answers"),
+    ):
+        await scored(service, version, tmp_path, nowhere, where)
