@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from vigia.analytics import training
+from vigia.analytics.config import RunnerConfig
 from vigia.analytics.evaluate import cmapss
 from vigia.analytics.prognosis import decision
 from vigia.analytics.prognosis import model as model_file
 from vigia.analytics.prognosis.model import Prognosis
-from vigia.analytics.runner import Runner, RunnerConfig, open_runner
+from vigia.analytics.runner import Runner, open_runner
 from vigia.analytics.training import Trained
 from vigia.cli.contract_costs import costs_of
 from vigia.errors import ConfigError

@@ -11,13 +11,14 @@ import psycopg
 import pytest
 
 from vigia.analytics import training
+from vigia.analytics.config import RunnerConfig
 from vigia.analytics.evaluate import cmapss
 from vigia.analytics.prognosis import model as model_file
 from vigia.analytics.prognosis.errors import ModelFileError
 from vigia.analytics.prognosis.follow import Cycle, Follower
 from vigia.analytics.prognosis.model import Prognosis
 from vigia.analytics.prognosis.similar import Case, Known
-from vigia.analytics.runner import NoModelError, RunnerConfig, open_runner, run
+from vigia.analytics.runner import NoModelError, open_runner, run
 from vigia.domain import risk
 from vigia.store import fleet, installations, models, points, predictions, telemetry
 from vigia.store.changes import announce, listen

@@ -13,9 +13,10 @@ from dask_cluster import Cluster
 
 from vigia.analytics import compute, scoring, training
 from vigia.analytics.compute import Compute, InProcess
+from vigia.analytics.config import RunnerConfig
 from vigia.analytics.prognosis import model as model_file
 from vigia.analytics.prognosis.model import Prognosis
-from vigia.analytics.runner import RunnerConfig, open_runner
+from vigia.analytics.runner import open_runner
 from vigia.analytics.scoring import Scored
 from vigia.store import models, predictions
 from vigia.store.database import Database, DatabaseUnavailableError

@@ -17,6 +17,7 @@ from pathlib import Path
 import structlog
 
 from vigia.analytics import retraining, training
+from vigia.analytics.config import RunnerConfig
 from vigia.analytics.inputs import PointMap
 from vigia.analytics.prognosis import model as model_file
 from vigia.analytics.prognosis.errors import PrognosisError
@@ -26,11 +27,10 @@ from vigia.analytics.prognosis.model import lowest_health
 from vigia.analytics.retraining import Renewal
 from vigia.analytics.training import TrainingPlan
 from vigia.domain import risk
-from vigia.domain.retraining import Schedule
 from vigia.domain.risk import Action, Rule
 from vigia.store import alarms, models, predictions
 from vigia.store.changes import announce, listen
-from vigia.store.database import Clock, Database, DatabaseUnavailableError, Transaction
+from vigia.store.database import Database, DatabaseUnavailableError, Transaction
 from vigia.store.models import ModelVersion, ShadowPrediction
 from vigia.store.predictions import Followed, FollowedPoint, Moment, NewPrediction, Stretch
 from vigia.workflows.choose_rule import OrderRules
@@ -38,37 +38,19 @@ from vigia.workflows.jobs import defer
 
 log = structlog.get_logger()
 
-ASSETS_AT_ONCE = 64
+AT_ONCE = 1_024
+"""Machines that are read and predicted together, when each has little that is new ..."""
+LITTLE = timedelta(hours=1)
+LATE_AT_ONCE = 64
+"""... and when they have more, or their state is built from all readings since their installation."""
+LATE_A_TICK = 1_024
+"""Then it is looked which models are in charge."""
 WAVES_AT_ONCE = 25
 """Cycles of each machine between two commits when catching up: a stop waits for one such block."""
 
 
 class NoModelError(PrognosisError):
     """No failure model is registered; make one with `vigia analytics train`, or name a training file with --train."""
-
-
-@dataclass(frozen=True)
-class RunnerConfig:
-    """What the process needs to know."""
-
-    dsn: str
-    home: Path
-    asset_model: str = "cmapss-fd001"
-    failure_mode: str = "hpc_degradation"
-    training_data: Path | None = None
-    """trained from when no model is registered; None: then it is an error"""
-    training_units: Sequence[int] | None = None
-    renewal: Schedule | None = None
-    """when the model is trained again, from the training data and closed orders; None: never"""
-    dask: str | None = None
-    """address of the Dask scheduler whose workers train it again; None: this machine"""
-    clock: Clock = "wall"
-    poll_s: float = 1.0
-    champion_check_s: float = 5.0
-    longest_pause_s: float = 5.0
-    """between two tries while the database is away"""
-    grace: timedelta = timedelta(days=7)
-    """For how long after its removal (fleet time) a machine's late readings are still predicted."""
 
 
 @dataclass
@@ -91,6 +73,10 @@ class _Work:
     stay: _Stay
     until: datetime
     moments: list[Moment] = field(default_factory=list)
+
+    @property
+    def is_fresh(self) -> bool:
+        return self.stay.row is not None and self.until - self.stay.read_until <= LITTLE
 
 
 @dataclass(frozen=True)
@@ -236,12 +222,19 @@ class Runner:
     async def _advance(self) -> int:
         async with self._database.transaction() as tx:
             followed = await self._followed(tx)
-            self._drop_gone({one.installation_id for one in followed})
-            work = self._new_work(followed)
-            if work:
-                await self._read(tx, work)
-        if not work:
-            return 0
+        self._drop_gone({one.installation_id for one in followed})
+        work = self._new_work(followed)
+        fresh = [one for one in work if one.is_fresh]
+        late = [one for one in work if not one.is_fresh][:LATE_A_TICK]
+        done = 0
+        for some, size in ((fresh, AT_ONCE), (late, LATE_AT_ONCE)):
+            for start in range(0, len(some), size):
+                done += await self._take_in(some[start : start + size])
+        return done
+
+    async def _take_in(self, work: Sequence[_Work]) -> int:
+        async with self._database.transaction() as tx:
+            await self._read(tx, work)
         steps = [self._steps(one) for one in work]
         waves = [[step for step in wave if step is not None] for wave in itertools.zip_longest(*steps)]
         try:
@@ -279,7 +272,7 @@ class Runner:
             stay = self._stays.get(one.installation_id)
             until = one.newest_at if one.removed_at is None else min(one.newest_at, one.removed_at)
             done_until = stay.read_until if stay else (one.predicted_at or one.installed_at)
-            if until <= done_until or one.asset_id in found or len(found) == ASSETS_AT_ONCE:
+            if until <= done_until or one.asset_id in found:
                 continue
             if stay is None:
                 recent = deque(one.probabilities or [], maxlen=self._rules.longest_run)

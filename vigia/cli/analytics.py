@@ -76,7 +76,7 @@ def run(
     """Predict every cycle of every installed machine until stopped."""
     from datetime import timedelta
 
-    from vigia.analytics.runner import RunnerConfig
+    from vigia.analytics.config import RunnerConfig
     from vigia.analytics.runner import run as predict
     from vigia.domain.retraining import Schedule
 
