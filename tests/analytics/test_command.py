@@ -84,6 +84,14 @@ def test_units_that_are_none_are_refused(text: str) -> None:
         _units(text)
 
 
+@pytest.mark.parametrize("option", ["--failure", "--visit", "--life", "--lead", "--per-year", "--horizon"])
+@pytest.mark.parametrize(("number", "reason"), [("inf", "no finite number"), ("nan", "greater than or equal to")])
+def test_a_cost_is_a_finite_number(option: str, number: str, reason: str) -> None:
+    refused = CliRunner().invoke(app, ["back-test", "--data", "runs.txt", option, number])
+    assert refused.exit_code == 2
+    assert reason in refused.output
+
+
 def test_the_benchmark_prints_one_json_object(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from vigia.analytics.evaluate import turbofan  # noqa: PLC0415 - patched where the command finds it
 

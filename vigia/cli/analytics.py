@@ -28,15 +28,26 @@ app.command()(score)
 app.add_typer(evaluate_app, name="evaluate", help="Figures on public benchmarks, by their own protocols.")
 
 MOST_UNITS = 1_000_000
+
+
+def finite(number: float) -> float:
+    """Refuse infinity, which a lower bound lets pass."""
+    if not math.isfinite(number):
+        raise typer.BadParameter(f"{number} is no finite number.")
+    return number
+
+
 Units = Annotated[str | None, typer.Option(help="Units of the file to learn from, e.g. 1-80 or 1-40,61 (default: all).")]
-Horizon = Annotated[float, typer.Option(min=1.0, help="The probability is that of a failure within so many flight cycles.")]
+Horizon = Annotated[
+    float, typer.Option(min=1.0, callback=finite, help="The probability is that of a failure within so many flight cycles.")
+]
 Folder = Annotated[Path, typer.Option("--data", help="Folder with the benchmark's files, plain or gzip; any of them.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for the result files, in the benchmark's own layout.")]
 Plots = Annotated[Path | None, typer.Option("--plots", help="Folder to draw plots into (PNG); needs pip install vigia[plots].")]
-Failure = Annotated[float, typer.Option(min=0, help="What a failure costs that was not foreseen, in any currency.")]
-Visit = Annotated[float, typer.Option(min=0, help="What a planned replacement costs, in any currency.")]
-Life = Annotated[float, typer.Option(min=0, help="What a flight cycle costs that is thrown away, in any currency.")]
-Lead = Annotated[float, typer.Option(min=0, help="Flight cycles from the order to the visit.")]
+Failure = Annotated[float, typer.Option(min=0, callback=finite, help="What a failure costs that was not foreseen, in any currency.")]
+Visit = Annotated[float, typer.Option(min=0, callback=finite, help="What a planned replacement costs, in any currency.")]
+Life = Annotated[float, typer.Option(min=0, callback=finite, help="What a flight cycle costs that is thrown away, in any currency.")]
+Lead = Annotated[float, typer.Option(min=0, callback=finite, help="Flight cycles from the order to the visit.")]
 
 
 @app.command()
@@ -145,7 +156,7 @@ def back_test(
     visit: Visit = 8_000.0,
     life: Life = 60.0,
     lead: Lead = 10.0,
-    per_year: Annotated[float, typer.Option(min=1, help="Flight cycles an engine flies in a year.")] = 1_000.0,
+    per_year: Annotated[float, typer.Option(min=1, callback=finite, help="Flight cycles an engine flies in a year.")] = 1_000.0,
     contract: Annotated[
         str | None,
         typer.Option(help="Take costs from the contract of this name; its lead too, if it is known how fast its machines are used."),
