@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from vigia.analytics.evaluate import cmapss, turbofan
 from vigia.analytics.prognosis import boosting, features
 from vigia.analytics.prognosis.boosting import Boosters
-from vigia.analytics.prognosis.follow import Cycle, Follower, Outcome
+from vigia.analytics.prognosis.follow import Cycle, Follower
 from vigia.analytics.prognosis.model import Prognosis
 from vigia.analytics.prognosis.train import History, train
 from vigia.bench.machine import machine, versions
@@ -90,14 +90,10 @@ def _whole(model: Prognosis, flown: Sequence[History], bench: PrognosisBench) ->
         begun = time.thread_time()
         found = follower.advance([cycles])
         judged = time.thread_time()
-        explained, similar = ([len(part) > 0 for part in parts] for parts in zip(*(_why(one) for one in found), strict=True))
+        said = [(len(one.reasons) > 0, len(one.similar) > 0) for one in found if one is not None]
         told = time.thread_time()
-        rounds.append((judged - begun, told - judged, statistics.fmean(explained), statistics.fmean(similar)))
+        rounds.append((judged - begun, told - judged, *(np.sum(said, axis=0) / bench.assets).tolist()))
     return tuple(statistics.median(column) for column in zip(*rounds[1:], strict=True))  # the first round warms up
-
-
-def _why(one: Outcome | None) -> tuple[Sequence[object], Sequence[object]]:
-    return (one.reasons, one.similar) if one is not None else ((), ())
 
 
 @dataclass(frozen=True)
