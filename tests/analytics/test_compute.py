@@ -124,17 +124,21 @@ def test_somebody_else_there_is_said(says: bytes, monkeypatch: pytest.MonkeyPatc
     def answer() -> None:
         with suppress(OSError):
             while True:
-                one = listener.accept()[0]
-                one.sendall(says)
-                heard.append(one)  # which keeps it open
+                heard.append(listener.accept()[0])  # which keeps it open
+                heard[-1].sendall(says)
 
     monkeypatch.setattr(compute, "CONNECT_S", 0.3)
     heard: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=answer, daemon=True).start()
+        answering = threading.Thread(target=answer)
+        answering.start()
         address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
         with pytest.raises(ComputeError, match="No Dask scheduler answers at"), compute.at(address):
             pass
+        listener.shutdown(socket.SHUT_RDWR)  # which ends its waiting
+        answering.join(10)
+    for one in heard:
+        one.close()
 
 
 @pytest.mark.parametrize(

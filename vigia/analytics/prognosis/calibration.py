@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 EDGE = 1e-6
+MOST_ODDS = 700.0  # log-odds beyond which a float is 0 or 1
 KNOTS = 26
 REACH = 2.0
 """A knot looks at what was predicted up to so many knots away, the farther the less."""
@@ -46,7 +47,8 @@ class ProbabilityCalibration:
 
     def __call__(self, probability: NDArray[np.float64]) -> NDArray[np.float64]:
         """Calibrated probability, between 0 and 1."""
-        return np.asarray(1 / (1 + np.exp(-(self.slope * _log_odds(probability) + self.intercept))))
+        odds = np.clip(self.slope * _log_odds(probability) + self.intercept, -MOST_ODDS, MOST_ODDS)
+        return np.asarray(1 / (1 + np.exp(-odds)))
 
 
 def reliability(probability: NDArray[np.float64], fails: NDArray[np.bool_]) -> list[dict[str, float]]:
