@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from tests.workflows.conftest import Plant
 
 
-@pytest.mark.parametrize(("detector", "expected"), [("drift", [("vigia_later", "1")]), ("rate", [("vigia_later", "1")]), ("sensor", [])])
+@pytest.mark.parametrize(
+    ("detector", "expected"), [(one, [("vigia_later", "1")]) for one in ("drift", "rate", "together")] + [("sensor", [])]
+)
 async def test_a_finding_with_an_alarm_asks_for_it_unless_the_sensor_is_at_fault(
     plant: Plant, detector: str, expected: list[tuple[str, str]]
 ) -> None:

@@ -75,3 +75,9 @@ async def valid(tx: Transaction) -> dict[int, datetime]:
 async def load(tx: Transaction, asset_ids: Collection[int]) -> list[Known]:
     """The baselines of these machines."""
     return await queries.rows(tx, "baselines_of", Known, asset_ids=list(asset_ids))
+
+
+async def covers(tx: Transaction, finding_id: int) -> bool:
+    """Whether the finding's sensor was watched together with the machine's others when it was made."""
+    found: bool = await queries.value(tx, "baseline_covers", finding_id=finding_id)
+    return found

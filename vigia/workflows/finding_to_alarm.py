@@ -13,7 +13,7 @@ import structlog
 
 from vigia.domain.alarms import Event
 from vigia.domain.risk import Action, Priority, Rule, decide, priority_of
-from vigia.store import alarms, causes, failure_cases, findings, installations
+from vigia.store import alarms, baselines, causes, failure_cases, findings, installations
 from vigia.store.alarms import NewAlarm, StoredAlarm
 from vigia.store.causes import PredictionCause
 from vigia.store.changes import announce
@@ -25,13 +25,18 @@ from vigia.workflows.jobs import defer
 from vigia.workflows.step_alarm import show_most_important, step
 
 _PREFIX: Mapping[str, str] = {"drift": alarms.DRIFT, "rate": alarms.RATE, "sensor": alarms.SENSOR, "together": alarms.TOGETHER}
-_LOOKED_CLOSER = {alarms.DRIFT, alarms.RATE}
+_OF_ONE_SENSOR = {alarms.DRIFT, alarms.RATE}
+_LOOKED_CLOSER = {*_OF_ONE_SENSOR, alarms.TOGETHER}
 
 log = structlog.get_logger()
 
 
 async def handle_finding(tx: Transaction, finding_id: int) -> int | None:
-    """The alarm's id, or None if the machine has left its role since, or works otherwise than when the sensor's baseline was learned."""
+    """The alarm's id, or None if there is none.
+
+    That is so when the machine has left its role since, when it works otherwise than while the sensor's baseline was learned, and when the
+    sensor is watched together with the others: that watch keeps a budget of false alarms.
+    """
     cause = await causes.finding(tx, finding_id)
     place = None if cause is None else await installations.current(tx, cause.asset_id)
     if cause is None or place is None or cause.at <= place.installed_at:
@@ -41,6 +46,9 @@ async def handle_finding(tx: Transaction, finding_id: int) -> int | None:
     if other is not None:
         await findings.explain(tx, finding_id, other)
         log.info("no alarm: another operating mode", finding=finding_id, asset=cause.asset_id, **other)
+        return None
+    if prefix in _OF_ONE_SENSOR and await baselines.covers(tx, finding_id):
+        await findings.explain(tx, finding_id, {"watched": "together"})
         return None
     await lock_role(tx, place.role_id)
     open_cases = await failure_cases.open_of_asset(tx, cause.asset_id)

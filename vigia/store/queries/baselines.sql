@@ -2,7 +2,8 @@
 
 -- name: baselines_wanted
 -- Machines that stand in a role and have told something for `span` since they were installed or their last case was closed, of which nothing is
--- learned yet. Not those in which something is wrong: a case is open, or an alarm is.
+-- learned yet. Not those in which something is wrong: a case is open, or an alarm is. That one sensor strayed, and somebody has acknowledged it
+-- without a case, is not wrong.
 select i.asset_id, e.since, newest.at as newest_at
 from installation i
 cross join lateral (select greatest(i.installed_at, max(c.closed_at)) as since from failure_case c where c.asset_id = i.asset_id) as e
@@ -11,7 +12,8 @@ join lateral (select max(l.ts) as at from point p join point_latest l using (poi
 where i.removed_at is null
   and not exists (select from baseline b where b.asset_id = i.asset_id and b.since >= e.since)
   and not exists (select from failure_case c where c.asset_id = i.asset_id and c.closed_at is null)
-  and not exists (select from alarm a where a.asset_id = i.asset_id and a.cleared_at is null)
+  and not exists (select from alarm a where a.asset_id = i.asset_id and a.cleared_at is null
+                  and (a.acknowledged_at is null or a.failure_case_id is not null or a.condition !~ '^(drift|rate):'))
 order by i.asset_id
 
 -- name: baseline_hours
@@ -38,3 +40,11 @@ where i.removed_at is null and b.since >= i.installed_at
 
 -- name: baselines_of
 select asset_id, learned_at, point_ids, body from baseline where asset_id = any(%(asset_ids)s)
+
+-- name: baseline_covers
+-- Whether the finding's sensor was watched together with others then.
+select exists (
+    select from finding f join baseline b using (asset_id) join installation i using (asset_id)
+    where f.finding_id = %(finding_id)s and f.point_id = any(b.point_ids) and b.until < f.at
+      and i.removed_at is null and b.since >= i.installed_at
+      and not exists (select from failure_case c where c.asset_id = b.asset_id and c.closed_at > b.since))
