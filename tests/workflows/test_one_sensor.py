@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
+from vigia.analytics.baselines import learned
 from vigia.store import baselines
 from vigia.store.baselines import NewBaseline
 from vigia.workflows import acknowledge_alarm
@@ -18,11 +20,19 @@ if TYPE_CHECKING:
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-async def learn(plant: Plant, since: int, until: int, name: str = "T50") -> None:
+def body() -> bytes:
+    """Of a baseline of two channels."""
+    rows = np.random.default_rng(1).normal(size=(600, 2))
+    return learned(np.arange(600) * 1_000_000, rows, np.zeros((600, 0))).to_bytes()
+
+
+async def learn(plant: Plant, since: int, until: int, name: str = "T50", kept: bytes | None = None) -> None:
     """Keep a baseline of the first machine's sensor of that name."""
     point_id = await plant.value("select point_id from point where asset_id = 1 and name = %(name)s", name=name)
     async with plant.service.transaction() as tx:
-        await baselines.keep(tx, NewBaseline(1, T0 + timedelta(hours=since), T0 + timedelta(hours=until), [point_id], b""))
+        await baselines.keep(
+            tx, NewBaseline(1, T0 + timedelta(hours=since), T0 + timedelta(hours=until), [point_id], body() if kept is None else kept)
+        )
 
 
 async def alarm_of(plant: Plant, hour: int, detector: str = "drift") -> int | None:
@@ -43,6 +53,11 @@ async def test_another_sensors_a_later_or_an_earlier_lifes_baseline_counts_for_n
     plant: Plant, since: int, until: int, name: str
 ) -> None:
     await learn(plant, since, until, name)
+    assert await alarm_of(plant, 40) is not None
+
+
+async def test_a_baseline_that_nobody_can_read_counts_for_nothing(plant: Plant) -> None:
+    await learn(plant, 0, 30, kept=b"of another program")
     assert await alarm_of(plant, 40) is not None
 
 

@@ -77,7 +77,6 @@ async def load(tx: Transaction, asset_ids: Collection[int]) -> list[Known]:
     return await queries.rows(tx, "baselines_of", Known, asset_ids=list(asset_ids))
 
 
-async def covers(tx: Transaction, finding_id: int) -> bool:
-    """Whether the finding's sensor was watched together with the machine's others when it was made."""
-    found: bool = await queries.value(tx, "baseline_covers", finding_id=finding_id)
-    return found
+async def of_finding(tx: Transaction, finding_id: int) -> Known | None:
+    """The baseline by which the finding's sensor was watched together with the machine's others when it was made, or None."""
+    return await queries.first(tx, "baseline_of_finding", Known, finding_id=finding_id)

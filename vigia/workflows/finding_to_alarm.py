@@ -11,6 +11,8 @@ from datetime import datetime
 
 import structlog
 
+from vigia.analytics.detectors.subspace import BaselineError
+from vigia.analytics.detectors.together import Baseline
 from vigia.domain.alarms import Event
 from vigia.domain.risk import Action, Priority, Rule, decide, priority_of
 from vigia.store import alarms, baselines, causes, failure_cases, findings, installations
@@ -47,7 +49,7 @@ async def handle_finding(tx: Transaction, finding_id: int) -> int | None:
         await findings.explain(tx, finding_id, other)
         log.info("no alarm: another operating mode", finding=finding_id, asset=cause.asset_id, **other)
         return None
-    if prefix in _OF_ONE_SENSOR and await baselines.covers(tx, finding_id):
+    if prefix in _OF_ONE_SENSOR and await _watched_together(tx, finding_id):
         await findings.explain(tx, finding_id, {"watched": "together"})
         return None
     await lock_role(tx, place.role_id)
@@ -60,6 +62,14 @@ async def handle_finding(tx: Transaction, finding_id: int) -> int | None:
     if prefix in _LOOKED_CLOSER:
         await defer(tx, "second_opinion", finding_id=finding_id)
     return alarm_id
+
+
+async def _watched_together(tx: Transaction, finding_id: int) -> bool:
+    known = await baselines.of_finding(tx, finding_id)
+    try:
+        return known is not None and bool(Baseline.from_bytes(known.body))
+    except BaselineError:  # which ingest leaves out as well
+        return False
 
 
 async def handle_prediction(tx: Transaction, prediction_id: int, model_rule_id: int | None = None) -> int | None:

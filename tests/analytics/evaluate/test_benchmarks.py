@@ -127,7 +127,7 @@ def test_tep(tep: Path) -> None:
 def test_tep_as_the_ingest_pass_sees_it(tep: Path) -> None:
     found = run("evaluate", "tep", "--data", tep)["live"]
     delays = found.pop("delay_min_by_fault")
-    assert found == {"faults_found": 1, "false_alarms": 0, "healthy_h": 48.0, "false_alarms_before_faults": 0}
+    assert found == {"faults_found": 1, "false_alarms": 0, "healthy_h": 48.0, "false_alarms_before_faults": 0, "of_single_sensors": 0}
     assert 6 <= delays["01"] <= 30  # an alarm takes three rows
     assert delays["02"] is None
     (tep / "d00_te.dat.gz").unlink()
@@ -148,7 +148,7 @@ def test_the_tep_figures_of_the_documentation_are_those_of_the_data() -> None:
     assert [fault for fault, delay in live["delay_min_by_fault"].items() if delay is None] == ["03", "09"]
     delays = [delay for delay in live["delay_min_by_fault"].values() if delay is not None]
     assert (live["faults_found"], min(delays), max(delays)) == (8, 6.0, 81.0)
-    assert (live["false_alarms"], live["false_alarms_before_faults"]) == (0, 0)
+    assert (live["false_alarms"], live["false_alarms_before_faults"], live["of_single_sensors"]) == (0, 0, 41)
 
 
 def test_a_file_of_ones_own(skab: Path) -> None:

@@ -9,7 +9,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-LEARNED: Final = 50
+from vigia.analytics.detectors.drift import DEFAULTS
+
+LEARNED: Final = DEFAULTS.learn
 """Readings from the beginning that a baseline is learned from."""
 RECENT: Final = 12
 """Readings that end with the finding's."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vigia.analytics import baselines
+from vigia.analytics import baselines, detectors
 from vigia.analytics.detectors.subspace import BaselineError, Subspace, Watched
 from vigia.analytics.detectors.together import Baseline, Watch
 from vigia.analytics.evaluate import files
@@ -37,6 +37,7 @@ class LiveResult:
     delay_min_by_fault : minutes from the first row with the fault to the alarm; None: never
     false_alarms : in `d00_te`, which is healthy for `healthy_h` hours; None without the file
     false_alarms_before_faults : in the rows of the fault files before the fault, of all files
+    of_single_sensors : findings in `d00_te` of the detectors that watch each sensor alone, which keep no budget; None without the file
     """
 
     faults_found: int
@@ -44,6 +45,7 @@ class LiveResult:
     false_alarms: int | None
     healthy_h: float | None
     false_alarms_before_faults: int
+    of_single_sensors: int | None
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,16 @@ def _live(process: NDArray[np.float64], faulty: dict[str, NDArray[np.float64]], 
         false_alarms=None if calm is None else len(_alarms(baseline, calm[:, used])),
         healthy_h=None if calm is None else len(calm) * SAMPLE_MIN / 60,
         false_alarms_before_faults=sum(row < FAULT_FROM for rows in started.values() for row in rows),
+        of_single_sensors=None if calm is None else _alone(calm),
     )
+
+
+def _alone(rows: NDArray[np.float64]) -> int:
+    """How many findings the detectors of single sensors start; the first rows are their baseline."""
+    count, channels = rows.shape
+    about = detectors.about_of(np.zeros(channels, np.int64))
+    readings = detectors.Readings(np.repeat(np.arange(channels), count), np.tile(_moments(rows), channels), rows.T.ravel(), about)
+    return len(detectors.score(detectors.new_state(channels), readings))
 
 
 def _alarms(baseline: Baseline, rows: NDArray[np.float64]) -> list[int]:

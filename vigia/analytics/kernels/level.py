@@ -21,9 +21,6 @@ LANES: Final = 128  # points taken abreast: their state fits the first cache
 _INVERSE, _LAST, _VALUE = LANES, 2 * LANES, 3 * LANES  # where wide columns begin; the mean's at 0
 # and narrow ones; the memory's at 0
 _LEVEL, _SPREAD, _UP, _DOWN, _RECENT, _DIRECTION, _BEFORE, _DEVIATION, _ELAPSED = (k * LANES for k in range(1, 10))
-_INVERSE, _LAST, _VALUE = LANES, 2 * LANES, 3 * LANES  # where wide columns begin; the mean's at 0
-# and narrow ones; the memory's at 0
-_LEVEL, _SPREAD, _UP, _DOWN, _RECENT, _DIRECTION, _BEFORE, _DEVIATION, _ELAPSED = (k * LANES for k in range(1, 10))
 ZERO, ONE = np.float32(0.0), np.float32(1.0)
 
 Known = tuple[np.float32, np.float32, np.float32, np.float32, np.float32, np.float32, np.float32]

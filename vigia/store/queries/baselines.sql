@@ -41,10 +41,10 @@ where i.removed_at is null and b.since >= i.installed_at
 -- name: baselines_of
 select asset_id, learned_at, point_ids, body from baseline where asset_id = any(%(asset_ids)s)
 
--- name: baseline_covers
--- Whether the finding's sensor was watched together with others then.
-select exists (
-    select from finding f join baseline b using (asset_id) join installation i using (asset_id)
-    where f.finding_id = %(finding_id)s and f.point_id = any(b.point_ids) and b.until < f.at
-      and i.removed_at is null and b.since >= i.installed_at
-      and not exists (select from failure_case c where c.asset_id = b.asset_id and c.closed_at > b.since))
+-- name: baseline_of_finding
+-- The baseline by which the finding's sensor was watched together with others then.
+select b.asset_id, b.learned_at, b.point_ids, b.body
+from finding f join baseline b using (asset_id) join installation i using (asset_id)
+where f.finding_id = %(finding_id)s and f.point_id = any(b.point_ids) and b.until < f.at
+  and i.removed_at is null and b.since >= i.installed_at
+  and not exists (select from failure_case c where c.asset_id = b.asset_id and c.closed_at > b.since)
