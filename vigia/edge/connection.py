@@ -104,6 +104,8 @@ class Connection:
         await self._stop()
 
     async def _stop(self) -> None:
+        if self._ready is not None:
+            self._ready.cancel()  # if it waits yet, nobody does: why it failed would be complained of as overlooked
         self._client.disconnect()
         await asyncio.to_thread(self._client.loop_stop)
 

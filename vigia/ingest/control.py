@@ -107,7 +107,7 @@ class Control:
     async def close(self) -> None:
         """Disconnect, without the Will's being published."""
         self._leaving = True
-
+        self._ready.cancel()  # if it waits yet, nobody does: why it failed would be complained of as overlooked
         await asyncio.shield(asyncio.to_thread(self._end))
 
     def _end(self) -> None:
