@@ -63,6 +63,21 @@ async def test_a_drift_is_one_finding_with_its_reason_and_its_job(wire: Line, ed
     assert query(seeded, "select why ->> 'point', (why ->> 'learned_from')::int from finding") == [("T50", 50)]
 
 
+async def test_the_end_of_a_drift_is_a_job_after_the_one_of_its_start(wire: Line, edge: Edge, seeded: str) -> None:
+    await wire.hear(*edge.born())
+    hours = range(1, 140)
+    healthy = {hour: {**drifting(hour), "T50": drifting(hour)["Ps30"] + 453.0} for hour in hours}
+    await wire.hear(*(edge.data("R1", hour, **(drifting(hour) if hour < 100 else healthy[hour])) for hour in hours))
+    jobs = query(seeded, "select task_name, args from procrastinate_jobs where task_name like 'finding_%' order by id")
+    assert [name for name, _ in jobs] == ["finding_to_alarm", "finding_over"]
+    ((point_id, asset_id),) = query(seeded, "select point_id, asset_id from finding")
+    args = jobs[1][1]
+    assert isinstance(args, dict)
+    assert (args["point_id"], args["asset_id"], args["detector"]) == (point_id, asset_id, "drift")
+    assert "2026-01-05T04" <= args["at"] <= "2026-01-05T12"
+    assert query(seeded, "select count(distinct lock) from procrastinate_jobs where task_name like 'finding_%'") == [(1,)]
+
+
 async def test_findings_are_the_same_however_the_process_is_restarted(seeded: str, edge: Edge) -> None:
     async with line(seeded) as one:
         await one.hear(*edge.born())

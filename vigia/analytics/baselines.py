@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigia.analytics.detectors.subspace import BaselineError
-from vigia.analytics.detectors.together import LEAST_CHANNELS, Baseline, Modes
+from vigia.analytics.detectors.together import Baseline, Modes
 from vigia.analytics.kernels.together import NEAR
 from vigia.analytics.prognosis.conditions import Conditions
 
@@ -39,8 +39,8 @@ def learned(ts: NDArray[np.int64], channels: NDArray[np.float64], settings: NDAr
 
     Raises BaselineError when there is too little.
     """
-    if channels.shape[1] < LEAST_CHANNELS or not varying(channels).all():
-        raise BaselineError(f"at least {LEAST_CHANNELS} channels are needed, and each must vary")
+    if not channels.shape[1] or not varying(channels).all():
+        raise BaselineError("a channel is needed, and each must vary")
     rows, told = _filled(channels), _filled(settings)
     found = Conditions.fit(told, rows)
     return Baseline.learn(ts, channels, told, Modes(found.centres, found.scale, found.mean, found.deviation))

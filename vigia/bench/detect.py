@@ -22,6 +22,7 @@ from vigia.bench.machine import machine, versions
 ASSETS: Final = 1_000
 CHANNELS: Final = 20
 POINTS: Final = ASSETS * CHANNELS
+SETTINGS: Final = DEFAULTS._replace(usual=0.0)  # as of a machine whose usual day is known
 HEALTHY: Final = 200  # rows that everything is learned from
 ROWS: Final = 64  # of each machine in a call
 A_POINT: Final = 10  # readings of a point in a batch, on average
@@ -126,7 +127,7 @@ def measure(seed: int = 1, rounds: int = ROUNDS, *, peers: bool = True) -> dict[
 
     def single() -> float:
         state = ready.copy()
-        return _seconds(partial(detectors.score, state, batch))
+        return _seconds(partial(detectors.score, state, batch, SETTINGS))
 
     watch, point = watched_together(models), batch.row.astype(np.int32)
 
@@ -146,7 +147,7 @@ def measure(seed: int = 1, rounds: int = ROUNDS, *, peers: bool = True) -> dict[
     found: dict[str, object] = {"benchmark": "detect", "assets": ASSETS, "channels": CHANNELS}
     found |= {f"{name}_per_s": round(rate) for name, rate in rates.items()}
     found["pass_readings"] = len(batch.row)
-    found["pass_findings"] = len(detectors.score(ready.copy(), batch))
+    found["pass_findings"] = len(detectors.score(ready.copy(), batch, SETTINGS).signs)
     if peers:
         shape = (ASSETS, ROWS, CHANNELS)
         others = detect_peers.measure(fleet.healthy[:, :CHANNELS], by_machine.reshape(shape)[0])

@@ -4,7 +4,7 @@ What is remembered of a machine's channels together is not saved: after a start 
 """
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ import structlog
 from numpy.typing import NDArray
 
 from vigia.analytics import detectors
-from vigia.analytics.detectors.sign import Sign
+from vigia.analytics.detectors.sign import End, Sign
 from vigia.analytics.detectors.subspace import BaselineError
 from vigia.analytics.detectors.together import Baseline, Watch
 from vigia.analytics.kernels.newest import last_of_each
@@ -33,6 +33,15 @@ class Senders(NamedTuple):
 
     point_id: NDArray[np.int32]
     edge_node_id: NDArray[np.int32]
+
+
+class Over(NamedTuple):
+    """What `detector` found in a point is over since the reading at `at`."""
+
+    asset_id: int
+    point_id: int
+    detector: str
+    at: datetime
 
 
 class Scoring:
@@ -71,8 +80,11 @@ class Scoring:
         self._new_versions = {}
         self._undo.clear()
 
-    async def score(self, tx: Transaction, readings: Readings, senders: Senders) -> list[NewFinding]:
-        """The findings that start in `readings`, sorted by point and time. The caller holds the locks of the edges of `senders`."""
+    async def score(self, tx: Transaction, readings: Readings, senders: Senders) -> list[NewFinding | Over]:
+        """What starts and ends in `readings` (sorted by point and time), in the order of time.
+
+        The caller holds the locks of the edges of `senders`.
+        """
         measured = self._points.measurements(readings)
         if not len(measured):
             return []
@@ -88,9 +100,9 @@ class Scoring:
         for one, some in zip(edges, np.split(points[order], begin[1:]), strict=True):
             self._remember(one, some)
         await self._take_baselines(tx)
-        signs = self._advance(measured) + self._advance_together(readings)
+        told = sorted((*self._advance(measured), *self._advance_together(readings)), key=_when)
         self._new_versions = await self._save(tx, edges)
-        return signs
+        return told
 
     def _reach(self, point_id: int) -> None:
         self._points.reach(point_id)
@@ -148,15 +160,14 @@ class Scoring:
             except BaselineError as error:  # readings must not be refused for it: the machine is watched channel by channel
                 log.warning("baseline left out", asset=one.asset_id, reason=str(error))
                 left.append(one.asset_id)
-        self._together.change(taken, left)
+        self._together.change(taken, left, await baselines.alarmed(tx, taken))
         self._learned = valid
 
-    def _advance_together(self, readings: Readings) -> list[NewFinding]:
-        if not len(self._together):
-            return []
-        value = np.where(readings.good, readings.value, np.nan)
-        signs = self._together.score(readings.point_id, readings.ts, value, self._points.name)
-        return [self._finding(sign, sign.reading, ts) for _, ts, sign in signs]
+    def _advance_together(self, readings: Readings) -> Iterator[NewFinding | Over]:
+        if len(self._together):
+            value = np.where(readings.good, readings.value, np.nan)
+            for one in self._together.score(readings.point_id, readings.ts, value, self._points.name):
+                yield self._told(one.what, one.what.reading, one.ts)
 
     def _remember(self, edge: int, points: NDArray[np.int32]) -> None:
         known = self._rows_of.get(edge)
@@ -168,11 +179,13 @@ class Scoring:
     def _keep(self, rows: NDArray[np.int64]) -> None:
         self._undo.append((rows, self._state[rows]))
 
-    def _advance(self, readings: Readings) -> list[NewFinding]:
+    def _advance(self, readings: Readings) -> Iterator[NewFinding | Over]:
         given = detectors.Readings(readings.point_id.astype(np.int64), readings.ts, readings.value, self._points.about)
         self._keep(detectors.touched(given))
-        signs = detectors.score(self._state, given)
-        return [self._finding(sign, int(readings.point_id[sign.reading]), int(readings.ts[sign.reading])) for sign in signs]
+        scored = detectors.score(self._state, given)
+        told: list[Sign | End] = [*scored.ends, *scored.signs]
+        for one in told:
+            yield self._told(one, int(readings.point_id[one.reading]), int(readings.ts[one.reading]))
 
     async def _save(self, tx: Transaction, edges: Sequence[int]) -> dict[int, datetime]:
         rows = [self._rows_of[edge] for edge in edges]
@@ -180,8 +193,10 @@ class Scoring:
         lengths = np.array([len(one) for one in rows], np.int32)
         return await findings.save_all(tx, findings.Memory(np.array(edges, np.int32), lengths, every, self._state[every]))
 
-    def _finding(self, sign: Sign, point_id: int, ts: int) -> NewFinding:
+    def _told(self, sign: Sign | End, point_id: int, ts: int) -> NewFinding | Over:
         info = self._points[point_id]
+        if isinstance(sign, End):
+            return Over(info.asset_id, point_id, sign.detector, telemetry.from_us(ts))
         return NewFinding(
             customer_id=info.customer_id,
             asset_id=info.asset_id,
@@ -191,3 +206,8 @@ class Scoring:
             score=sign.score,
             why={"point": info.name, **sign.why},
         )
+
+
+def _when(told: NewFinding | Over) -> tuple[datetime, bool]:
+    """What ends makes room first."""
+    return told.at, isinstance(told, NewFinding)

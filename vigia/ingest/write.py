@@ -27,6 +27,7 @@ from vigia.store.audit import Action
 from vigia.store.changes import announce
 from vigia.store.database import Database, Transaction
 from vigia.store.dead_letters import NewDeadLetter
+from vigia.store.findings import NewFinding
 from vigia.store.ledger import Batch, Watermark
 from vigia.store.telemetry import Readings, Writer
 from vigia.workflows import end_command
@@ -190,19 +191,24 @@ class Store:
         await self._record_states(tx, ordered)
         await self._telemetry.add_sorted(tx, ordered)
         senders = Senders(readings.point_id, np.repeat(block.edge_node_id[stored], block.rows[stored]))
-        found = await self._scoring.score(tx, ordered, senders)
-        for finding in found:
-            await defer(tx, "finding_to_alarm", finding_id=await findings.add(tx, finding))
+        told = await self._scoring.score(tx, ordered, senders)
+        for one in told:
+            if isinstance(one, NewFinding):
+                await defer(tx, "finding_to_alarm", finding_id=await findings.add(tx, one))
+            else:
+                await defer(tx, "finding_over", asset_id=one.asset_id, point_id=one.point_id, detector=one.detector, at=one.at)
         letters = await _set_aside(tx, block, numbers.fresh)
         await _end_commands(tx, block, stored)
-        told = await ledger.enter(tx, numbers.ranges(stored), block.heard(stored))
+        entered = await ledger.enter(tx, numbers.ranges(stored), block.heard(stored))
         for customer_id in self._customers_of(edges):
             await announce(tx, "telemetry", customer_id)
-        watermarks = [Watermark(*row) for row in zip(told.edge_node_id.tolist(), told.epoch.tolist(), told.eseq.tolist(), strict=True)]
+        watermarks = [
+            Watermark(*row) for row in zip(entered.edge_node_id.tolist(), entered.epoch.tolist(), entered.eseq.tolist(), strict=True)
+        ]
         others = numbers.epochs() - {(watermark.edge_node_id, watermark.epoch) for watermark in watermarks}
         watermarks += await ledger.watermarks(tx, others)
         replayed = int(block.rows[~numbers.fresh].sum())
-        return Written(watermarks, len(ordered), replayed, len(found), letters)
+        return Written(watermarks, len(ordered), replayed, sum(isinstance(one, NewFinding) for one in told), letters)
 
     def _customers_of(self, edges: NDArray[np.int32]) -> set[int]:
         return {self._customer_of[edge] for edge in edges.tolist() if edge in self._customer_of}

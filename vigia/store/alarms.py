@@ -137,6 +137,12 @@ async def raise_new(tx: Transaction, new: NewAlarm) -> StoredAlarm | None:
     return raised
 
 
+async def of_other_sensors(tx: Transaction, new: NewAlarm, since: datetime) -> bool:
+    """Whether a single sensor of the machine has raised an alarm after `since` and up to `new`: one that is over, or another's."""
+    found: bool = await queries.value(tx, "alarms_of_sensors", asset_id=new.asset_id, condition=new.condition, since=since, until=new.at)
+    return found
+
+
 async def save(tx: Transaction, alarm: StoredAlarm, status: Alarm, at: datetime, account_id: int | None = None) -> bool:
     """Bring `alarm` to `status` and log the step; False if it was there already."""
     if status == alarm.status:

@@ -47,6 +47,11 @@ class Known:
 
 
 @dataclass(frozen=True)
+class _Asset:
+    asset_id: int
+
+
+@dataclass(frozen=True)
 class _Version:
     asset_id: int
     learned_at: datetime
@@ -75,6 +80,12 @@ async def valid(tx: Transaction) -> dict[int, datetime]:
 async def load(tx: Transaction, asset_ids: Collection[int]) -> list[Known]:
     """The baselines of these machines."""
     return await queries.rows(tx, "baselines_of", Known, asset_ids=list(asset_ids))
+
+
+async def alarmed(tx: Transaction, asset_ids: Collection[int]) -> set[int]:
+    """Those of these machines whose channels have parted by their baseline, and not come back."""
+    found = await queries.rows(tx, "baselines_alarmed", _Asset, asset_ids=list(asset_ids))
+    return {row.asset_id for row in found}
 
 
 async def of_finding(tx: Transaction, finding_id: int) -> Known | None:

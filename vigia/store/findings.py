@@ -65,6 +65,11 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class _Over:
+    finding_id: int
+
+
+@dataclass(frozen=True)
 class _Version:
     edge_node_id: int
     updated_at: datetime
@@ -94,6 +99,12 @@ async def channel(tx: Transaction, finding_id: int) -> Channel | None:
 async def keep_second_opinion(tx: Transaction, finding_id: int, opinion: Mapping[str, float | str]) -> None:
     """Keep what a closer look said of the finding, in place of what an earlier one did."""
     await queries.execute(tx, "finding_second_opinion", finding_id=finding_id, opinion=Jsonb(dict(opinion)))
+
+
+async def end(tx: Transaction, asset_id: int, point_id: int, detector: str, at: datetime) -> set[int]:
+    """What `detector` had told of the point (of channels together: of any) is over since `at`; the ids of those findings."""
+    over = await queries.rows(tx, "finding_over", _Over, asset_id=asset_id, point_id=point_id, detector=detector, at=at)
+    return {row.finding_id for row in over}
 
 
 async def explain(tx: Transaction, finding_id: int, more: Mapping[str, float | str]) -> None:

@@ -349,7 +349,8 @@ create table finding (
     at          timestamptz not null,                 -- source time of the reading
     score       float8 not null,                      -- in multiples of the detector's threshold
     why         jsonb not null,
-    second_opinion jsonb                              -- how like the healthy past, once the worker looked closer
+    second_opinion jsonb,                             -- how like the healthy past, once the worker looked closer
+    over_at     timestamptz                           -- source time of the reading it was over with
 );
 create index finding_asset_idx on finding (asset_id, at desc);
 create index finding_customer_idx on finding (customer_id, at desc);

@@ -3,21 +3,26 @@
 A drifting sensor alone opens no case: it tells people, and is suppressed while a graver alarm of the machine explains it. A sensor that is
 itself at fault has an alarm of its own, which belongs to no case and which nothing of the machine explains.
 
-A sensor that reads otherwise because the machine works otherwise raises none (ISA-18.2: suppressed by design).
+A sensor that reads otherwise because the machine works otherwise raises none (ISA-18.2: suppressed by design). Until a machine's usual day
+is known no limit can promise how seldom a healthy one is beyond it: so long a week's first alarm of a single sensor is its last.
+
+What is over with the readings returns to normal; what somebody has to acknowledge stays until then.
 """
 
+import math
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
+from vigia.analytics.detectors.drift import DEFAULTS
 from vigia.analytics.detectors.subspace import BaselineError
 from vigia.analytics.detectors.together import Baseline
 from vigia.domain.alarms import Event
 from vigia.domain.risk import Action, Priority, Rule, decide, priority_of
 from vigia.store import alarms, baselines, causes, failure_cases, findings, installations
 from vigia.store.alarms import NewAlarm, StoredAlarm
-from vigia.store.causes import PredictionCause
+from vigia.store.causes import FindingCause, PredictionCause
 from vigia.store.changes import announce
 from vigia.store.database import Transaction
 from vigia.store.failure_cases import NewCase
@@ -28,6 +33,7 @@ from vigia.workflows.step_alarm import show_most_important, step
 
 _PREFIX: Mapping[str, str] = {"drift": alarms.DRIFT, "rate": alarms.RATE, "sensor": alarms.SENSOR, "together": alarms.TOGETHER}
 _OF_ONE_SENSOR = {alarms.DRIFT, alarms.RATE}
+_A_WEEK = timedelta(days=7)
 _LOOKED_CLOSER = {*_OF_ONE_SENSOR, alarms.TOGETHER}
 
 log = structlog.get_logger()
@@ -36,8 +42,9 @@ log = structlog.get_logger()
 async def handle_finding(tx: Transaction, finding_id: int) -> int | None:
     """The alarm's id, or None if there is none.
 
-    That is so when the machine has left its role since, when it works otherwise than while the sensor's baseline was learned, and when the
-    sensor is watched together with the others: that watch keeps a budget of false alarms.
+    That is so when the machine has left its role since, when it works otherwise than while the sensor's baseline was learned, when the
+    sensor is watched together with the others (that watch keeps a budget of false alarms), and when nothing else keeps it, for the second
+    in a week.
     """
     cause = await causes.finding(tx, finding_id)
     place = None if cause is None else await installations.current(tx, cause.asset_id)
@@ -57,11 +64,32 @@ async def handle_finding(tx: Transaction, finding_id: int) -> int | None:
     case_id = open_cases[0].failure_case_id if open_cases else None
     of_case = None if prefix == alarms.SENSOR else case_id
     new = NewAlarm(place.customer_id, place.role_id, cause.asset_id, prefix + cause.point, of_case, Priority.LOW, cause.at, cause.reason)
+    if prefix in _OF_ONE_SENSOR and _unsure(cause) and await alarms.of_other_sensors(tx, new, cause.at - _A_WEEK):
+        await findings.explain(tx, finding_id, {"budget": "spent"})
+        return None
     alarm_id = await _raise(tx, new)
     await show_most_important(tx, cause.asset_id, cause.at)
     if prefix in _LOOKED_CLOSER:
         await defer(tx, "second_opinion", finding_id=finding_id)
     return alarm_id
+
+
+def _unsure(cause: FindingCause) -> bool:
+    """Whether the sensor's baseline holds no usual day."""
+    return float(cause.why.get("learned_over_h", math.inf)) * 3_600 < DEFAULTS.usual
+
+
+async def handle_over(tx: Transaction, asset_id: int, point_id: int, detector: str, at: datetime) -> None:
+    """What was found in a point is over since `at`, and so are the conditions of the alarms it raised."""
+    over = await findings.end(tx, asset_id, point_id, detector, at)
+    place = await installations.current(tx, asset_id)
+    if place is None or not over:
+        return
+    await lock_role(tx, place.role_id)
+    for alarm in await alarms.open_of_asset(tx, asset_id):
+        if alarm.reason.get("finding_id") in over:
+            await step(tx, alarm, Event.CLEAR, at)
+    await show_most_important(tx, asset_id, at)
 
 
 async def _watched_together(tx: Transaction, finding_id: int) -> bool:

@@ -15,6 +15,7 @@ from vigia.store.database import Transaction
 TaskName = Literal[
     "record_state",  # asset_id, at, state: a state point changed
     "finding_to_alarm",  # finding_id
+    "finding_over",  # asset_id, point_id, detector, at: what was found there is over
     "second_opinion",  # finding_id: after its alarm, on a queue of its own
     "prediction_to_alarm",  # prediction_id, and model_rule_id where the contract's costs chose the rule
     "case_to_work_order",  # failure_case_id, at
@@ -47,7 +48,7 @@ async def _lock(tx: Transaction, task: TaskName, args: dict[str, int | float | s
         return _DISPATCH_LOCK
     if task == "second_opinion":
         return f"second_opinion:{args['finding_id']}"
-    if task == "record_state":
+    if "asset_id" in args:
         return f"asset:{args['asset_id']}"
     key = {"finding_to_alarm": "finding_id", "prediction_to_alarm": "prediction_id", "case_to_work_order": "failure_case_id"}[task]
     return f"asset:{await stored_jobs.asset_of(tx, key, int(args[key]))}"

@@ -174,6 +174,10 @@ def _tasks(config: WorkerConfig, database: Database) -> dict[TaskName, Callable[
         async with database.transaction() as tx:
             await finding_to_alarm.handle_finding(tx, finding_id)
 
+    async def finding_over(asset_id: int, point_id: int, detector: str, at: str) -> None:
+        async with database.transaction() as tx:
+            await finding_to_alarm.handle_over(tx, asset_id, point_id, detector, datetime.fromisoformat(at))
+
     async def alarm_raised(finding_id: int) -> None:
         await second_opinion.handle(database, finding_id)
 
@@ -192,6 +196,7 @@ def _tasks(config: WorkerConfig, database: Database) -> dict[TaskName, Callable[
     return {
         "record_state": state_recorded,
         "finding_to_alarm": finding_seen,
+        "finding_over": finding_over,
         "second_opinion": alarm_raised,
         "prediction_to_alarm": prediction_made,
         "case_to_work_order": case_opened,

@@ -18,5 +18,6 @@ def watched(
     if limits is not None:
         about.low[:], about.high[:] = limits
     times = np.arange(1, n + 1) * SECOND_US if ts is None else ts
-    signs = detectors.score(new_state(1), Readings(np.zeros(n, np.int64), times, values, about))
+    sure = detectors.DEFAULTS._replace(usual=0.0)
+    signs = detectors.score(new_state(1), Readings(np.zeros(n, np.int64), times, values, about), sure).signs
     return [sign for sign in signs if detector in {None, sign.detector}]

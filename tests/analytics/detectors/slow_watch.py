@@ -93,13 +93,14 @@ def drift(s: Record, x: float, taught: float, how: Settings) -> list[Event]:
         return [(DRIFT, -1)]
     up, down = max(f(0), s["up"] + z - f(how.slack)), max(f(0), s["down"] - z - f(how.slack))
     s["up"], s["down"] = up, down
-    if taught > 0 and max(up, down) <= f(how.guard * how.threshold):
+    if taught > 0 and max(up, down) <= f(how.guard):
         weight = min(f(taught) / (s["memory"] + f(taught)), f(how.heaviest))
         pulled = max(f(-how.robust), min(f(how.robust), ratio))
         level = s["level"] + weight * pulled * s["spread"]
         spread = s["spread"] * (f(1) + weight * (level_kernel.SIGMA_OF_MEAN * abs(pulled) - f(1)))
         s["level"], s["spread"] = max(f(-how.follow), min(f(how.follow), level)), max(f(how.least), min(f(how.most), spread))
-    if max(up, down) <= f(how.threshold):
+    sure = s["memory"] >= f(how.usual * how.memory)
+    if max(up, down) <= f(how.threshold if sure else how.threshold * how.unsure):
         return []
     s["direction"] = 1 if up > down else -1
     return [(DRIFT, 1)]
@@ -133,8 +134,8 @@ def step(s: Record, ts: int, x: float, about: tuple[float, float, int, int], how
     return sorted(events, key=lambda event: (event[1], event[0]))  # what ends makes room first
 
 
-def slowly(state: NDArray[np.void], readings: Readings, how: Settings) -> list[tuple[int, int]]:
-    """(reading, kind) of what starts and is shown: every reading by itself, in the order of (ts, row)."""
+def slowly(state: NDArray[np.void], readings: Readings, how: Settings) -> list[tuple[int, int, int]]:
+    """(reading, kind, change) of what starts and is shown, and of its end: every reading by itself, in the order of (ts, row)."""
     about, found = readings.about, []
     for i in np.lexsort((readings.row, readings.ts)).tolist():
         row = int(readings.row[i])
@@ -144,7 +145,9 @@ def slowly(state: NDArray[np.void], readings: Readings, how: Settings) -> list[t
             shown = np.count_nonzero(state["shown"][about.leader == about.leader[row]] & bit)
             if change == 1 and shown < how.shown:
                 state["shown"][row] |= bit
-                found.append((i, kind))
+                found.append((i, kind, 1))
             elif change == -1:
+                if state["shown"][row] & bit:
+                    found.append((i, kind, -1))
                 state["shown"][row] &= ~bit
     return found

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from vigia.analytics.baselines import learned, rows_of
+from vigia.analytics.detectors.sign import End, Sign
 from vigia.analytics.detectors.subspace import BaselineError
-from vigia.analytics.detectors.together import Baseline, Watch
+from vigia.analytics.detectors.together import Baseline, Told, Watch
 
 DAY = 1_440
 MINUTE_US = 60_000_000
@@ -34,7 +35,7 @@ def watching(asset: int = 7) -> Watch:
     return watch
 
 
-def tell(watch: Watch, ts: np.ndarray, rows: np.ndarray, cut: int = 1_000) -> list[tuple[int, int, object]]:
+def tell(watch: Watch, ts: np.ndarray, rows: np.ndarray, cut: int = 1_000) -> list[Told]:
     """In batches, the readings of a batch in no order, as several gateways send them."""
     found = []
     for begin in range(0, len(ts), cut):
@@ -46,7 +47,7 @@ def tell(watch: Watch, ts: np.ndarray, rows: np.ndarray, cut: int = 1_000) -> li
 
 
 def test_a_healthy_week_keeps_the_budget_of_false_alarms() -> None:
-    alarms = [len(tell(watching(), *machine(seed, 7 * DAY))) for seed in range(2, 8)]
+    alarms = [sum(isinstance(one.what, Sign) for one in tell(watching(), *machine(seed, 7 * DAY))) for seed in range(2, 8)]
     assert sum(alarms) <= len(alarms)
 
 
@@ -57,10 +58,11 @@ def test_a_channel_that_leaves_the_others_is_found_and_named_though_its_value_is
     found = tell(watching(), ts, rows)
     assert [asset for asset, _, _ in found][:1] == [7]
     assert ts[DAY] <= found[0][1] <= ts[DAY + 200]
-    sign = found[0][2]
+    sign = found[0].what
+    assert isinstance(sign, Sign)
     assert NAMES[sign.reading] == "P"
-    assert sign.why["channels"].startswith("P ")
-    assert sign.why["p_value"] < 0.01
+    assert str(sign.why["channels"]).startswith("P ")
+    assert float(sign.why["p_value"]) < 0.01
 
 
 def test_a_change_of_the_operating_mode_is_no_finding() -> None:
@@ -143,5 +145,47 @@ def test_too_little_to_learn_from_is_refused() -> None:
         learned(ts, rows[:, :4], rows[:, 4:])
     ts, rows = machine(1, 600)
     rows[:, 1:4] = 3.0
-    with pytest.raises(BaselineError, match="each must vary"):
-        learned(ts, rows[:, :4], rows[:, 4:])
+    for channels in (rows[:, :4], rows[:, :0]):
+        with pytest.raises(BaselineError, match="each must vary"):
+            learned(ts, channels, rows[:, 4:])
+
+
+def parted(alone: int = 400) -> tuple[np.ndarray, np.ndarray]:
+    """A channel leaves the others for 100 rows from `alone` on."""
+    ts, rows = machine(2, 700)
+    rows[alone : alone + 100, 2] += 8.0
+    return ts, rows
+
+
+def test_channels_that_come_back_end_their_alarm() -> None:
+    ts, rows = parted()
+    start, end = tell(watching(), ts, rows)
+    assert isinstance(start.what, Sign)
+    assert isinstance(end.what, End)
+    assert ts[400] <= start.ts < ts[420]
+    assert ts[500] < end.ts < ts[560]
+
+
+@pytest.mark.parametrize("alone", [300, 400])
+def test_an_alarm_that_was_told_before_a_start_ends_once_and_never_starts_again(alone: int) -> None:
+    ts, rows = parted(alone)
+    watch = Watch()
+    watch.change({7: (baseline(), POINTS)}, alarmed=[7])
+    (told,) = tell(watch, ts[400:], rows[400:])
+    assert isinstance(told.what, End)
+
+
+def test_a_machine_of_one_channel_keeps_the_budget_too() -> None:
+    ts, rows = machine(1, 3 * DAY)
+    one = learned(ts, rows[:, :1], rows[:, 4:])
+    alarms = 0
+    for seed in range(2, 6):
+        watch = Watch()
+        watch.change({7: (one, (0, 1))})
+        ts, rows = machine(seed, 7 * DAY)
+        rows[-300:, 0] += 40.0
+        told = watch.score(np.tile(np.array([0, 1], np.int32), len(ts)), np.repeat(ts, 2), rows[:, [0, 4]].ravel(), str)
+        starts = [each.ts for each in told if isinstance(each.what, Sign)]
+        assert ts[-300] <= starts[-1] < ts[-270]
+        alarms += len(starts) - 1
+    assert alarms <= 4

@@ -16,7 +16,20 @@ from vigia.analytics.kernels import watch as kernel
 
 Row = tuple[int, int, float]  # row of the state, seconds, value
 QUICK = DEFAULTS._replace(
-    learn=4, slack=0.5, threshold=4.0, memory=2.0, heaviest=0.2, faulty=2, flat=3, flat_ratio=1, fast=2.0, climbs=2, shown=2
+    learn=4,
+    slack=0.5,
+    threshold=4.0,
+    usual=40.0,
+    unsure=2.0,
+    guard=2.0,
+    memory=2.0,
+    heaviest=0.2,
+    faulty=2,
+    flat=3,
+    flat_ratio=1,
+    fast=2.0,
+    climbs=2,
+    shown=2,
 )
 
 
@@ -33,8 +46,10 @@ def check(batches: Sequence[Sequence[Row]], about: About, how: Settings) -> int:
     for batch in batches:
         readings = sorted_readings(batch, about)
         before = ours.copy()
-        signs = [(sign.reading, sign.detector) for sign in detectors.score(ours, readings, how)]
-        assert signs == [(reading, DETECTORS[kind].name) for reading, kind in slowly(theirs, readings, how)]
+        scored, told = detectors.score(ours, readings, how), slowly(theirs, readings, how)
+        signs = [(sign.reading, sign.detector) for sign in scored.signs]
+        assert signs == [(reading, DETECTORS[kind].name) for reading, kind, change in told if change > 0]
+        assert scored.ends == [(DETECTORS[kind].name, reading) for reading, kind, change in told if change < 0]
         for name in detectors.STATE.names or ():
             np.testing.assert_array_equal(ours[name], theirs[name], name)
         untouched = np.setdiff1d(np.arange(len(ours)), touched(readings))
@@ -81,7 +96,7 @@ def test_neither_cutting_nor_shuffling_nor_late_readings_change_anything(rows: l
     at_once = sorted_readings(rows, about)
     signs = [
         (int(at_once.ts[one.reading]), int(at_once.row[one.reading]), one.detector, one.why)
-        for one in detectors.score(whole, at_once, QUICK)
+        for one in detectors.score(whole, at_once, QUICK).signs
     ]
     rng = np.random.default_rng(seed)
     shuffled = [rows[i] for i in rng.permutation(len(rows))]
@@ -90,11 +105,12 @@ def test_neither_cutting_nor_shuffling_nor_late_readings_change_anything(rows: l
     for begin, end in pairwise(edges):
         part = sorted_readings([one for one in shuffled if begin <= one[1] < end], about)
         found += [
-            (int(part.ts[one.reading]), int(part.row[one.reading]), one.detector, one.why) for one in detectors.score(parts, part, QUICK)
+            (int(part.ts[one.reading]), int(part.row[one.reading]), one.detector, one.why)
+            for one in detectors.score(parts, part, QUICK).signs
         ]
         known = [(row, int(ts) // kernel.US, 1e9) for row, ts in enumerate(parts["last_ts"].tolist()) if ts > 0]
         before = parts.copy()
-        assert detectors.score(parts, sorted_readings(known, about), QUICK) == []  # late: not newer than the newest
+        assert detectors.score(parts, sorted_readings(known, about), QUICK) == ([], [])  # late: not newer than the newest
         assert np.array_equal(parts, before)
     assert found == signs
     assert np.array_equal(whole, parts)
@@ -119,7 +135,7 @@ def test_drifts_that_come_and_go_together_are_shown_as_the_slow_rules_say() -> N
 
 
 def test_of_starts_at_the_same_moment_the_lowest_rows_are_shown_and_an_end_makes_room() -> None:
-    how = DEFAULTS._replace(learn=20, shown=1)
+    how = DEFAULTS._replace(learn=20, shown=1, usual=0.0)
     ts = np.arange(1, 61)
     noise = np.random.default_rng(5).normal(0.0, 1.0, len(ts))
     first, second = noise.copy(), noise.copy()
@@ -128,7 +144,7 @@ def test_of_starts_at_the_same_moment_the_lowest_rows_are_shown_and_an_end_makes
     second[50:] += 30.0
     rows = [(0, int(at), x) for at, x in zip(ts, first, strict=True)] + [(1, int(at), x) for at, x in zip(ts, second, strict=True)]
     readings = sorted_readings(rows, about_of(np.array([7, 7])))
-    signs = [sign for sign in detectors.score(new_state(2), readings, how) if sign.detector == "drift"]
+    signs = [sign for sign in detectors.score(new_state(2), readings, how).signs if sign.detector == "drift"]
     assert [int(readings.row[sign.reading]) for sign in signs] == [0, 1]
     assert [int(readings.ts[sign.reading]) > 50 * kernel.US for sign in signs] == [False, True]
 
@@ -151,10 +167,11 @@ def test_a_state_that_was_read_back_goes_on_as_if_never_stored() -> None:
     about = about_of(np.zeros(4, np.int64))
     rows = [(row, at, float(rng.normal(8.0 if at > 100 else 0.0))) for row in range(4) for at in range(1, 160)]
     whole, parts = new_state(4), new_state(4)
-    signs = detectors.score(whole, sorted_readings(rows, about))
+    quick = DEFAULTS._replace(usual=0.0)
+    signs = detectors.score(whole, sorted_readings(rows, about), quick).signs
     assert [sign.detector for sign in signs].count("drift") == DEFAULTS.shown
     for begin, end in ((0, 104), (104, 108), (108, 200)):
-        detectors.score(parts, sorted_readings([one for one in rows if begin <= one[1] < end], about))
+        detectors.score(parts, sorted_readings([one for one in rows if begin <= one[1] < end], about), quick)
         parts = np.frombuffer(parts.tobytes(), detectors.STATE).copy()
     assert np.array_equal(whole, parts)
 
@@ -169,9 +186,11 @@ def test_a_table_is_watched_as_its_readings_are() -> None:
     about = about_of(np.arange(points))
     one_by_one, table = new_state(points), new_state(points)
     readings = Readings(np.repeat(np.arange(points), rows), np.tile(ts, points), values.T.ravel(), about)
-    calm = DEFAULTS._replace(faulty=100)
+    calm = DEFAULTS._replace(faulty=100, usual=60.0)
     signs = {
-        (sign.reading // rows, sign.reading % rows) for sign in detectors.score(one_by_one, readings, calm) if sign.detector == "drift"
+        (sign.reading // rows, sign.reading % rows)
+        for sign in detectors.score(one_by_one, readings, calm).signs
+        if sign.detector == "drift"
     }
     found = set()
     for begin, end in ((0, 120), (120, 121), (121, rows)):

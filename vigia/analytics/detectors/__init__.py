@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vigia.analytics.detectors import drift, rate, sensor
 from vigia.analytics.detectors.drift import DEFAULTS
-from vigia.analytics.detectors.sign import Sign
+from vigia.analytics.detectors.sign import End, Scored, Sign
 from vigia.analytics.kernels import order, watch_state
 from vigia.analytics.kernels import watch as kernel
 from vigia.analytics.kernels.newest import unique_sorted
@@ -28,7 +28,9 @@ __all__ = [
     "About",
     "Detector",
     "DetectorError",
+    "End",
     "Readings",
+    "Scored",
     "Settings",
     "Sign",
     "about_of",
@@ -83,20 +85,23 @@ DETECTORS: Mapping[int, Detector] = MappingProxyType(
 )
 
 
-def score(state: NDArray[np.void], readings: Readings, settings: Settings = DEFAULTS) -> list[Sign]:
+def score(state: NDArray[np.void], readings: Readings, settings: Settings = DEFAULTS) -> Scored:
     """Run every detector over `readings`; advances `state` (of STATE, a record a point) in place, but no row that has no reading.
 
-    The signs in the order of time. Raises DetectorError, before anything is changed, when the columns are not sorted or do not fit each
-    other or the state.
+    Of what is told the end is told as well. Raises DetectorError, before anything is changed, when the columns are not sorted or do not fit
+    each other or the state.
     """
     _check(state, readings)
-    starts = kernel.watch(state, readings.about, watch_state.Readings(readings.row, readings.ts, readings.value), settings)
-    signs = []
-    for reading, kind, seen in zip(*(column.tolist() for column in starts), strict=True):
+    changes = kernel.watch(state, readings.about, watch_state.Readings(readings.row, readings.ts, readings.value), settings)
+    scored = Scored([], [])
+    for reading, kind, change, seen in zip(*(column.tolist() for column in changes), strict=True):
         detector = DETECTORS[kind]
+        if change < 0:
+            scored.ends.append(End(detector.name, reading))
+            continue
         times, why = detector.explain(Seen(*seen), readings.value.item(reading), settings)
-        signs.append(Sign(detector.name, reading, times, why))
-    return signs
+        scored.signs.append(Sign(detector.name, reading, times, why))
+    return scored
 
 
 def touched(readings: Readings) -> NDArray[np.int64]:

@@ -11,8 +11,9 @@ takes several to start one.
 
 False alarms: with a known baseline and normal noise the two-sided CUSUM alarms on average once in more than 10^20 readings at the
 defaults (Siegmund: (exp(2 k b) - 2 k b - 1) / 4 k^2, k = slack, b = threshold + 1.17). What limits it is the learned baseline: with 50
-readings the mean is off by up to half a sigma (3.5 standard errors), which leaves k = 1 and 10^17 readings. Noise that is not normal, or
-an operating point that moves, shortens this: before a drift raises an alarm, `mode` tells whether a setting has moved.
+readings the mean is off by up to half a sigma (3.5 standard errors), which leaves k = 1 and 10^17 readings. A machine that swings more
+slowly than those readings last shortens this: until a baseline holds a usual day a drift starts only at `unsure` times the threshold. So
+does an operating point that moves: before a drift raises an alarm, `mode` tells whether a setting has moved.
 
 One cause moves many sensors of a machine. While `shown` drifts of a group are under way, further ones start silently: the
 first to leave are the ones reported.
@@ -24,6 +25,8 @@ DEFAULTS = Settings(
     learn=50,
     slack=1.5,
     threshold=20.0,
+    usual=86_400.0,
+    unsure=10.0,
     clip=5.0,
     clear=1.0,
     robust=3.5,
@@ -31,7 +34,7 @@ DEFAULTS = Settings(
     least=0.7,
     most=2.0,
     weight=0.2,
-    guard=0.5,
+    guard=10.0,
     memory=20.0,
     heaviest=0.02,
     faulty=5,
@@ -51,6 +54,11 @@ def explain(seen: Seen, value: float, settings: Settings) -> tuple[float, dict[s
         "value": value,
         "baseline": seen.level,
         "sigma": seen.sigma,
-        "learned_from": int(seen.learned),
+        **learned(seen),
     }
-    return seen.total / settings.threshold, why
+    return seen.total / settings.threshold / (settings.unsure if seen.duration < settings.usual else 1.0), why
+
+
+def learned(seen: Seen) -> dict[str, float | str]:
+    """What the baseline rests on."""
+    return {"learned_from": int(seen.learned), "learned_over_h": float(f"{seen.duration / 3_600:.3g}")}

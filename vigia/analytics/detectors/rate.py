@@ -5,6 +5,7 @@ direction, each more than `fast` times the usual one, are a finding; it ends wit
 belongs to the drift if it stays, and to nothing if it does not. Noise alone cannot do it: its changes turn back.
 """
 
+from vigia.analytics.detectors.drift import learned
 from vigia.analytics.kernels.watch_state import Seen, Settings
 
 
@@ -17,5 +18,6 @@ def explain(seen: Seen, value: float, settings: Settings) -> tuple[float, dict[s
         "readings": settings.climbs,
         "value": value,
         "baseline": seen.level,
+        **learned(seen),
     }
     return abs(seen.size) / (settings.fast * seen.total), why

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -15,3 +16,17 @@ class Sign:
     reading: int
     score: float
     why: Mapping[str, float | str]
+
+
+class End(NamedTuple):
+    """The trouble that a detector told of is over with reading number `reading`."""
+
+    detector: str
+    reading: int
+
+
+class Scored(NamedTuple):
+    """What starts and what ends, each in the order of time. At one reading what ends comes first."""
+
+    signs: list[Sign]
+    ends: list[End]

@@ -9,19 +9,20 @@ what is usual of rows not learned from. The peaks of its blocks have a tail (Par
 streams with extreme value theory", 2017), and the limit lies where a week has `BUDGET` peaks beyond it, and never below the highest one
 seen. How unusual a row was is said as its conformal p-value: the share of the rows not learned from that were at least as far out.
 
-An alarm starts after a few rows in a row beyond the limit and ends when as many more are back below half of it.
+An alarm starts after a few rows in a row beyond the limit and ends when some more are back below half of it. A machine may have a single
+channel: its budget is kept all the same.
 """
 
 import io
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vigia.analytics.detectors.sign import Sign
+from vigia.analytics.detectors.sign import End, Sign
 from vigia.analytics.detectors.subspace import BaselineError
 from vigia.analytics.kernels import moments
 from vigia.analytics.kernels import together as kernel
@@ -33,7 +34,6 @@ BUDGET: Final = 1.0
 """False alarms a machine and week."""
 WEEK_S: Final = 7 * 86_400.0
 LEAST_ROWS: Final = 500
-LEAST_CHANNELS: Final = 2
 LEARNED_SHARE: Final = 0.6
 """Of the stretch, from its beginning: what the components are learned from; the rest sets the limit."""
 BLOCK_STEPS: Final = 10
@@ -72,8 +72,8 @@ class Baseline:
 
         Raises BaselineError when it is too short, or fewer than two channels vary.
         """
-        if len(ts) < LEAST_ROWS or channels.shape[1] < LEAST_CHANNELS:
-            message = f"{len(ts)} rows of {channels.shape[1]} channels; at least {LEAST_ROWS} of {LEAST_CHANNELS} are needed"
+        if len(ts) < LEAST_ROWS:
+            message = f"{len(ts)} rows; at least {LEAST_ROWS} are needed"
             raise BaselineError(message)
         step_s = float(np.median(np.diff(ts))) / 1e6
         blank = kernel.Healthy(modes.centre, modes.scale, modes.mean, 1.0 / modes.deviation, np.zeros((0, 0)), np.zeros(0), 0.0, 0.0)
@@ -128,7 +128,7 @@ class Baseline:
 
 def _components(smooth: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
     """Axes as rows, the strongest first; how far each wanders, mean square; how many hold nine tenths of the variance."""
-    variance, axes = np.linalg.eigh(np.cov(smooth.T))
+    variance, axes = np.linalg.eigh(np.atleast_2d(np.cov(smooth.T)))
     variance, axes = np.maximum(variance[::-1], 0.0), np.ascontiguousarray(axes[:, ::-1].T)
     score = smooth @ axes.T
     away = [
@@ -149,6 +149,14 @@ def _limit(square: NDArray[np.float64], step_s: float) -> float:
     slope = max(float(np.log(np.maximum(peaks[-tail:], from_here) / from_here).mean()), LEAST_TAIL)
     a_week = WEEK_S / (BLOCK_STEPS * step_s) * tail / blocks
     return max(from_here * float(max(a_week / BUDGET, 1.0) ** slope), float(square.max()))
+
+
+class Told(NamedTuple):
+    """An alarm of the machine `asset` starts or ends at `ts`, microseconds. `reading` of either is the point that tells most."""
+
+    asset: int
+    ts: int
+    what: Sign | End
 
 
 class _Before(NamedTuple):
@@ -174,8 +182,11 @@ class Watch:
     def __len__(self) -> int:
         return len(self._baselines)
 
-    def change(self, taken: dict[int, tuple[Baseline, tuple[int, ...]]], left: Sequence[int] = ()) -> None:
-        """Take baselines by asset, with the points of their channels and, behind those, settings; leave some. The others go on."""
+    def change(self, taken: dict[int, tuple[Baseline, tuple[int, ...]]], left: Collection[int] = (), alarmed: Collection[int] = ()) -> None:
+        """Take baselines by asset, with the points of their channels and, behind those, settings; leave some. The others go on.
+
+        alarmed : of those taken, the machines that an alarm was told of already
+        """
         kept = {asset: self._memory(asset) for asset in self._number if asset not in taken and asset not in left}
         for asset in left:
             self._baselines.pop(asset, None)
@@ -193,17 +204,17 @@ class Watch:
             if asset in kept:
                 for old, new in zip(kept[asset], self._memory(asset), strict=True):
                     new[:] = old
+            elif asset in alarmed:
+                self._memory(asset).counts[:] = kernel.ALARMED, -kernel.SETTLED
 
     def _memory(self, asset: int) -> kernel.Memory:
         assert self._fleet is not None  # noqa: S101 - it has the asset
         return kernel.memory_of(self._fleet, self._number[asset])
 
-    def score(
-        self, point: NDArray[np.int32], ts: NDArray[np.int64], value: NDArray[np.float64], name: Callable[[int], str]
-    ) -> list[tuple[int, int, Sign]]:
-        """Advance by readings in any order; the asset, the moment (microseconds) and the sign of each alarm that starts, by time.
+    def score(self, point: NDArray[np.int32], ts: NDArray[np.int64], value: NDArray[np.float64], name: Callable[[int], str]) -> list[Told]:
+        """Advance by readings in any order; what starts and ends, by time.
 
-        name : a point's, by its id. `Sign.reading` is the point that tells most
+        name : a point's, by its id
         """
         fleet = self._fleet
         if fleet is None:
@@ -211,15 +222,18 @@ class Watch:
         rows = moments.by_machine(self._places, fleet.times[:, 0], point, ts, value)
         touched = np.flatnonzero(np.diff(rows.first))
         self._before = _Before(touched, kernel.kept(fleet, touched), fleet.times[touched], fleet.counts[touched])
-        return self._signs(kernel.watch(fleet, rows), name)
+        return self._told(kernel.watch(fleet, rows), name)
 
-    def _signs(self, alarms: kernel.Alarms, name: Callable[[int], str]) -> list[tuple[int, int, Sign]]:
+    def _told(self, alarms: kernel.Alarms, name: Callable[[int], str]) -> list[Told]:
         found = []
         for k in np.argsort(alarms.ts, kind="stable").tolist():
             asset, ratio = self._assets[int(alarms.machine[k])], float(alarms.ratio[k])
             baseline, points = self._baselines[asset]
             channel, why = baseline.explain(alarms.smooth[k, : baseline.shape.channels], ratio, [name(one) for one in points])
-            found.append((asset, int(alarms.ts[k]), Sign(NAME, points[channel], round(ratio, 3), why)))
+            point = points[channel]
+            found.append(
+                Told(asset, int(alarms.ts[k]), Sign(NAME, point, round(ratio, 3), why) if alarms.change[k] > 0 else End(NAME, point))
+            )
         return found
 
     def undo(self) -> None:

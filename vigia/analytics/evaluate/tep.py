@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigia.analytics import baselines, detectors
+from vigia.analytics.detectors.sign import Sign
 from vigia.analytics.detectors.subspace import BaselineError, Subspace, Watched
 from vigia.analytics.detectors.together import Baseline, Watch
 from vigia.analytics.evaluate import files
@@ -37,7 +38,7 @@ class LiveResult:
     delay_min_by_fault : minutes from the first row with the fault to the alarm; None: never
     false_alarms : in `d00_te`, which is healthy for `healthy_h` hours; None without the file
     false_alarms_before_faults : in the rows of the fault files before the fault, of all files
-    of_single_sensors : findings in `d00_te` of the detectors that watch each sensor alone, which keep no budget; None without the file
+    of_single_sensors : findings in `d00_te` of the detectors that watch each sensor alone, before a usual day is known; None without it
     """
 
     faults_found: int
@@ -114,7 +115,7 @@ def _alone(rows: NDArray[np.float64]) -> int:
     count, channels = rows.shape
     about = detectors.about_of(np.zeros(channels, np.int64))
     readings = detectors.Readings(np.repeat(np.arange(channels), count), np.tile(_moments(rows), channels), rows.T.ravel(), about)
-    return len(detectors.score(detectors.new_state(channels), readings))
+    return len(detectors.score(detectors.new_state(channels), readings).signs)
 
 
 def _alarms(baseline: Baseline, rows: NDArray[np.float64]) -> list[int]:
@@ -123,8 +124,8 @@ def _alarms(baseline: Baseline, rows: NDArray[np.float64]) -> list[int]:
     watch = Watch()
     watch.change({0: (baseline, tuple(range(channels)))})
     point = np.tile(np.arange(channels, dtype=np.int32), count)
-    signs = watch.score(point, np.repeat(_moments(rows), channels), rows.ravel(), str)
-    return [ts // _STEP_US - 1 for _, ts, _ in signs]
+    told = watch.score(point, np.repeat(_moments(rows), channels), rows.ravel(), str)
+    return [one.ts // _STEP_US - 1 for one in told if isinstance(one.what, Sign)]
 
 
 def _moments(rows: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -28,10 +28,16 @@ Known = tuple[np.float32, np.float32, np.float32, np.float32, np.float32, np.flo
 
 
 class Narrow(NamedTuple):
-    """Of `Settings`, what one step of level and sums needs; `guard` as a sum."""
+    """Of `Settings`, what one step of level and sums needs.
+
+    usual : the time constant of the level from which on the baseline holds a usual day
+    unsure : the threshold until then
+    """
 
     slack: np.float32
     threshold: np.float32
+    usual: np.float32
+    unsure: np.float32
     clip: np.float32
     clear: np.float32
     robust: np.float32
@@ -88,6 +94,8 @@ def narrowed(settings: Settings) -> Narrow:
     return Narrow(
         np.float32(settings.slack),
         np.float32(settings.threshold),
+        np.float32(settings.usual * settings.memory),
+        np.float32(settings.unsure * settings.threshold),
         np.float32(settings.clip),
         np.float32(settings.clear),
         np.float32(settings.robust),
@@ -95,7 +103,7 @@ def narrowed(settings: Settings) -> Narrow:
         np.float32(settings.least),
         np.float32(settings.most),
         np.float32(settings.weight),
-        np.float32(settings.guard * settings.threshold),
+        np.float32(settings.guard),
         np.float32(settings.heaviest),
     )
 
@@ -128,7 +136,8 @@ def weigh(known: Known, deviation: np.float32, elapsed: np.float32, to: Narrow) 
     most = _greater(more_up, more_down)
     drifting = direction != ZERO
     ends = drifting and recent * direction < to.clear
-    starts = not drifting and most > to.threshold
+    threshold = to.unsure if memory < to.usual else to.threshold
+    starts = not drifting and most > threshold
     up = (ZERO if ends else up) if drifting else more_up
     down = (ZERO if ends else down) if drifting else more_down
     side = ONE if more_up > more_down else -ONE

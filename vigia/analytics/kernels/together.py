@@ -15,6 +15,7 @@ from vigia.analytics.kernels.moments import Rows
 CALM, ALARMED = 0, 1
 ENTERED: Final = 3  # rows in a row beyond the limit that start an alarm
 LEFT: Final = 10  # rows in a row below `lower` that end one
+SETTLED: Final = 30  # rows after which a watch that began at rest knows where a machine is
 HEAVIEST: Final = 0.2  # of the time constant: no row weighs more, however long it was awaited
 CLIP: Final = 5.0  # deviations: a single wild row is no evidence
 STEPS: Final = 10  # the time constant, in usual steps from row to row
@@ -87,9 +88,13 @@ class Fleet(NamedTuple):
 
 
 class Alarms(NamedTuple):
-    """Where alarms start: which machine, at which moment, the statistic there in multiples of the limit, and the smoothed channels."""
+    """Where alarms start (+1 in `change`) and end (-1).
+
+    Which machine, at which moment, the statistic there in multiples of the limit, and the smoothed channels.
+    """
 
     machine: NDArray[np.int64]
+    change: NDArray[np.int8]
     ts: NDArray[np.int64]
     ratio: NDArray[np.float64]
     smooth: NDArray[np.float64]
@@ -198,21 +203,21 @@ def take(memory: Memory, healthy: Healthy) -> float:
 
 
 @njit(cache=True, nogil=True)
-def judge(counts: NDArray[np.int64], ratio: float, lower: float) -> bool:
-    """Whether an alarm starts with this row. One ends unsaid."""
+def judge(counts: NDArray[np.int64], ratio: float, lower: float) -> int:
+    """1 when an alarm starts with this row, -1 when one ends, else 0."""
     against = ratio > 1.0 if counts[0] == CALM else ratio < lower
     counts[1] = counts[1] + 1 if against else 0
     if counts[1] < (ENTERED if counts[0] == CALM else LEFT):
-        return False
+        return 0
     counts[0], counts[1] = 1 - counts[0], 0
-    return bool(counts[0] == ALARMED)
+    return 1 if counts[0] == ALARMED else -1
 
 
 @njit(cache=True, nogil=True)
 def watch(fleet: Fleet, rows: Rows) -> Alarms:
     """Advance the machines by their readings, of which none is older than its machine's moment under way."""
     n, widest = len(rows.ts), fleet.shape[:, 0].max()
-    out = Alarms(np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n), np.empty((n, widest)))
+    out = Alarms(np.empty(n, np.int64), np.empty(n, np.int8), np.empty(n, np.int64), np.empty(n), np.empty((n, widest)))
     found = 0
     for m in range(len(rows.first) - 1):
         if rows.first[m] == rows.first[m + 1]:
@@ -224,15 +229,16 @@ def watch(fleet: Fleet, rows: Rows) -> Alarms:
             if ts >= memory.times[0] + near or memory.times[0] == 0:
                 if memory.times[0] > 0:
                     ratio = take(memory, healthy)
-                    if judge(memory.counts, ratio, healthy.lower):
-                        out.machine[found], out.ts[found], out.ratio[found] = m, memory.times[0], ratio
+                    change = judge(memory.counts, ratio, healthy.lower)
+                    if change != 0:
+                        out.machine[found], out.change[found], out.ts[found], out.ratio[found] = m, change, memory.times[0], ratio
                         out.smooth[found, : len(memory.smooth)] = memory.smooth
                         found += 1
                     memory.times[1] = memory.times[0]
                 memory.times[0] = ts
             if rows.column[i] < len(memory.smooth) or np.isfinite(rows.value[i]):  # a setting stands until another is told
                 memory.newest[rows.column[i]] = rows.value[i]
-    return Alarms(out.machine[:found], out.ts[:found], out.ratio[:found], out.smooth[:found])
+    return Alarms(out.machine[:found], out.change[:found], out.ts[:found], out.ratio[:found], out.smooth[:found])
 
 
 @njit(cache=True, nogil=True)

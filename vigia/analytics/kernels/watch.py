@@ -24,7 +24,6 @@ from vigia.analytics.kernels.watch_state import (
     Readings,
     Seen,
     Settings,
-    Starts,
     about_of,
     new_state,
 )
@@ -128,14 +127,16 @@ def _machine(  # noqa: PLR0913, PLR0917 - a kernel's
 
 
 @njit(cache=True, nogil=True)
-def _seen(s: np.void, size: float, total: float) -> Seen:
+def _seen(s: np.void, size: float, total: float, settings: Settings) -> Seen:
     sigma = sigma_of(s)
     level, spread = s["mean"] + s["level"] * sigma, s["spread"] * sigma
-    return Seen(np.float64(size), np.float64(total), level, spread, np.float64(s["learned"]))
+    return Seen(np.float64(size), np.float64(total), level, spread, np.float64(s["learned"]), s["memory"] / settings.memory)
 
 
 @njit(cache=True, nogil=True)
-def _note(s: np.void, x: float, ts: int, reading: int, events: int, out: Changes, found: int) -> int:  # noqa: PLR0913, PLR0917
+def _note(  # noqa: PLR0913, PLR0917
+    s: np.void, x: float, ts: int, reading: int, events: int, settings: Settings, out: Changes, found: int
+) -> int:
     """Write down what ends and starts with a reading, before it becomes the last; how many are written now."""
     for kind in range(KINDS):
         if events & _ends(kind):
@@ -144,11 +145,11 @@ def _note(s: np.void, x: float, ts: int, reading: int, events: int, out: Changes
     for kind in range(KINDS):
         if not events & _starts(kind):
             continue
-        seen = _seen(s, s["recent"], max(s["up"], s["down"]))
+        seen = _seen(s, s["recent"], max(s["up"], s["down"]), settings)
         if kind == RATE:
-            seen = _seen(s, (x - s["last"]) / ((ts - s["last_ts"]) * A_US), s["usual"])
+            seen = _seen(s, (x - s["last"]) / ((ts - s["last_ts"]) * A_US), s["usual"], settings)
         elif kind == SENSOR:
-            seen = _seen(s, s["fault"], s["same"] if s["fault"] == FLAT else s["run"])
+            seen = _seen(s, s["fault"], s["same"] if s["fault"] == FLAT else s["run"], settings)
         for k in range(SEEN):
             out.seen[found, k] = seen[k]
         out.reading[found], out.kind[found], out.change[found] = reading, kind, 1
@@ -185,7 +186,7 @@ def _advance(state: NDArray[np.void], about: About, readings: Readings, settings
             learn(s, x, elapsed, settings)
             last_row = -1
         if events != 0:
-            found = _note(s, x, ts, i, events, out, found)
+            found = _note(s, x, ts, i, events, settings, out, found)
         if np.isfinite(x):
             s["last_ts"], s["last"] = ts, x
     return found
@@ -205,11 +206,11 @@ def _shown_in(state: NDArray[np.void], peer: NDArray[np.int64], leader: int, bit
 
 @njit(cache=True, nogil=True)
 def _show(state: NDArray[np.void], about: About, row: NDArray[np.int64], changes: Changes, most: int) -> NDArray[np.bool_]:
-    """Which changes are starts to be shown; keeps in the state what is.
+    """Which changes are to be told: starts while few enough are shown, and the ends of those; keeps in the state what is.
 
     row, changes : in the order of time
     """
-    starts = np.zeros(len(row), np.bool_)
+    told = np.zeros(len(row), np.bool_)
     shown = np.empty((len(state), KINDS), np.int64)  # by leader; only those of the groups at hand are ever touched
     for i in range(len(row)):
         shown[about.leader[row[i]]] = -1
@@ -222,16 +223,17 @@ def _show(state: NDArray[np.void], about: About, row: NDArray[np.int64], changes
         if change == 1 and shown[leader, kind] < most:
             shown[leader, kind] += 1
             s["shown"] |= bit
-            starts[i] = True
+            told[i] = True
         elif change == -1 and (s["shown"] & bit) != 0:
             shown[leader, kind] -= 1
             s["shown"] &= ~bit
-    return starts
+            told[i] = True
+    return told
 
 
 @njit(cache=True, nogil=True)
-def watch(state: NDArray[np.void], about: About, readings: Readings, settings: Settings) -> Starts:
-    """Advance `state` (of STATE) by `readings`; what starts and is shown. Only rows of `readings` are changed, in place.
+def watch(state: NDArray[np.void], about: About, readings: Readings, settings: Settings) -> Changes:
+    """Advance `state` (of STATE) by `readings`; what is told, by time. Only rows of `readings` are changed, in place.
 
     A reading not newer than its point's newest is skipped. What is shown is decided in the order of time, and of rows at the same moment,
     whatever the group.
@@ -241,8 +243,8 @@ def watch(state: NDArray[np.void], about: About, readings: Readings, settings: S
     found = _advance(state, about, readings, settings, out)
     order = np.argsort(readings.ts[out.reading[:found]], kind="mergesort")  # stable: they come by row
     by_time = Changes(out.reading[order], out.kind[order], out.change[order], out.seen[order])
-    shown = _show(state, about, readings.row[by_time.reading], by_time, settings.shown)
-    return Starts(by_time.reading[shown], by_time.kind[shown], by_time.seen[shown])
+    told = _show(state, about, readings.row[by_time.reading], by_time, settings.shown)
+    return Changes(by_time.reading[told], by_time.kind[told], by_time.change[told], by_time.seen[told])
 
 
 def warm_up(settings: Settings) -> None:

@@ -47,6 +47,8 @@ class Settings(NamedTuple):
     learn: int  # readings the baseline is learned from
     slack: float  # a deviation below this is health
     threshold: float  # sum at which a drift starts
+    usual: float  # seconds of a usual day; of a baseline learned in less ...
+    unsure: float  # ... a drift starts only at so many times the threshold
     clip: float  # no single reading deviates more than this
     clear: float  # the recent deviation below which a drift ends
     robust: float  # nor teaches the level more than this
@@ -54,7 +56,7 @@ class Settings(NamedTuple):
     least: float  # bounds of the spread
     most: float
     weight: float  # of the newest deviation in the recent one
-    guard: float  # nothing is learned while a sum is above this share of the threshold
+    guard: float  # nothing is learned while a sum is above this
     memory: float  # time constant of the level, in durations of the baseline
     heaviest: float  # no reading weighs more in the level, however long it was awaited
     faulty: int  # suspect readings in a row that make a sensor fault
@@ -98,7 +100,7 @@ class Seen(NamedTuple):
     size : the recent deviation in sigmas, signed; the rate in units a second, signed; or FLAT, DROPOUT, SATURATION
     total : the sum in sigmas; the usual rate; or for how many readings
     level, sigma : what was expected, and how far off is usual, in the unit of the sensor
-    learned : readings the baseline was learned from
+    learned, duration : how many readings the baseline was learned from, and in how many seconds
     """
 
     size: float
@@ -106,22 +108,18 @@ class Seen(NamedTuple):
     level: float
     sigma: float
     learned: float
+    duration: float
 
 
 class Changes(NamedTuple):
-    """What starts (+1 in `change`) and ends (-1) at a reading (its index), by row, then time; `seen` as in `Starts`."""
+    """What starts (+1 in `change`) and ends (-1) at a reading (its index): DRIFT, RATE or SENSOR.
+
+    seen : float64[n, 6], the fields of `Seen`; of an end anything
+    """
 
     reading: NDArray[np.int64]
     kind: NDArray[np.int8]
     change: NDArray[np.int8]
-    seen: NDArray[np.float64]
-
-
-class Starts(NamedTuple):
-    """What starts, by time: the index of the reading, DRIFT, RATE or SENSOR, and the fields of `Seen` as columns of float64[n, 5]."""
-
-    reading: NDArray[np.int64]
-    kind: NDArray[np.int8]
     seen: NDArray[np.float64]
 
 

@@ -26,6 +26,7 @@ class FindingRow(RowModel):
     unit: str = Field(description="Of the point (UCUM).", examples=["[degR]"])
     detector: str = Field(examples=["drift"])
     at: datetime = Field(description="Source time of the reading.")
+    over_at: datetime | None = Field(description="Source time of the reading it was over with; null while it is under way.")
     score: float = Field(description="In multiples of the detector's threshold.", examples=[1.4])
     why: dict[str, Any] = Field(description="What the detector compared.")
     second_opinion: dict[str, Any] | None = Field(

@@ -41,3 +41,9 @@ values (%(customer_id)s, %(alarm_id)s, %(at)s, %(state)s, %(account_id)s)
 
 -- name: alarm_events
 select at, state, account_id from alarm_event where alarm_id = %(alarm_id)s order by alarm_event_id
+
+-- name: alarms_of_sensors
+-- By drifts and fast changes; the alarm of the condition itself, while it is open, does not count.
+select exists (select from alarm
+               where asset_id = %(asset_id)s and condition ~ '^(drift|rate):' and raised_at > %(since)s and raised_at <= %(until)s
+                 and (condition <> %(condition)s or cleared_at is not null))

@@ -78,7 +78,7 @@ limit %(limit)s;
 
 -- name: list_findings
 select f.finding_id, f.customer_id, f.asset_id, a.serial_number, f.point_id, p.name as point, p.unit, f.detector, f.at, f.score, f.why,
-       f.second_opinion
+       f.over_at, f.second_opinion
 from finding f join asset a using (asset_id) join point p using (point_id)
 where f.finding_id < coalesce(%(cursor)s::bigint, 9223372036854775807)
   and (%(id)s::bigint is null or f.finding_id = %(id)s)

@@ -2,15 +2,18 @@
 
 -- name: baselines_wanted
 -- Machines that stand in a role and have told something for `span` since they were installed or their last case was closed, of which nothing is
--- learned yet. Not those in which something is wrong: a case is open, or an alarm is. That one sensor strayed, and somebody has acknowledged it
--- without a case, is not wrong.
+-- learned yet. Not those in which something is wrong: a case is open, or an alarm is. What went wrong and is over is not learned from: the time
+-- begins anew with its end. That one sensor strayed, and somebody has acknowledged it without a case, is not wrong.
 select i.asset_id, e.since, newest.at as newest_at
 from installation i
-cross join lateral (select greatest(i.installed_at, max(c.closed_at)) as since from failure_case c where c.asset_id = i.asset_id) as e
+cross join lateral (select greatest(i.installed_at, max(c.closed_at)) as since from failure_case c where c.asset_id = i.asset_id) as life
+cross join lateral (select greatest(life.since, max(a.cleared_at)) as since from alarm a
+                    where a.asset_id = i.asset_id and a.raised_at >= life.since
+                      and (a.acknowledged_at is null or a.failure_case_id is not null or a.condition !~ '^(drift|rate):')) as e
 join lateral (select max(l.ts) as at from point p join point_latest l using (point_id) where p.asset_id = i.asset_id) as newest
     on newest.at >= e.since + %(span)s::interval
 where i.removed_at is null
-  and not exists (select from baseline b where b.asset_id = i.asset_id and b.since >= e.since)
+  and not exists (select from baseline b where b.asset_id = i.asset_id and b.since >= life.since)
   and not exists (select from failure_case c where c.asset_id = i.asset_id and c.closed_at is null)
   and not exists (select from alarm a where a.asset_id = i.asset_id and a.cleared_at is null
                   and (a.acknowledged_at is null or a.failure_case_id is not null or a.condition !~ '^(drift|rate):'))
@@ -37,6 +40,12 @@ select b.asset_id, b.learned_at
 from baseline b join installation i using (asset_id)
 where i.removed_at is null and b.since >= i.installed_at
   and not exists (select from failure_case c where c.asset_id = b.asset_id and c.closed_at > b.since)
+
+-- name: baselines_alarmed
+-- The machines whose channels parted since their baseline begins, and have not come back.
+select distinct b.asset_id
+from baseline b join finding f using (asset_id)
+where b.asset_id = any(%(asset_ids)s) and f.detector = 'together' and f.over_at is null and f.at > b.since
 
 -- name: baselines_of
 select asset_id, learned_at, point_ids, body from baseline where asset_id = any(%(asset_ids)s)

@@ -14,6 +14,13 @@ from finding f
 join installation i on i.asset_id = f.asset_id and i.installed_at <= f.at and (i.removed_at is null or i.removed_at > f.at)
 where f.finding_id = %(finding_id)s
 
+-- name: finding_over
+-- All that the detector has told of the point, or of the machine's channels together, and that was not over yet.
+update finding set over_at = %(at)s
+where asset_id = %(asset_id)s and detector = %(detector)s and (point_id = %(point_id)s or detector = 'together')
+  and over_at is null and at <= %(at)s
+returning finding_id
+
 -- name: finding_second_opinion
 update finding set second_opinion = %(opinion)s where finding_id = %(finding_id)s
 
