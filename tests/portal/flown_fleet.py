@@ -20,7 +20,19 @@ from vigia.demo import fleet as demo
 from vigia.demo.credentials import PEOPLE, Account, Credentials
 from vigia.domain.work_orders import Autonomy
 from vigia.edge.sources.replay.recording import POINTS, Row, read_recording
-from vigia.store import failure_cases, findings, fleet, ledger, models, points, predictions, telemetry, visits, work_orders
+from vigia.store import (
+    failure_cases,
+    findings,
+    fleet,
+    ledger,
+    model_rules,
+    models,
+    points,
+    predictions,
+    telemetry,
+    visits,
+    work_orders,
+)
 from vigia.store.database import Database, Transaction
 from vigia.store.findings import NewFinding
 from vigia.store.fleet import RolePlace
@@ -69,6 +81,22 @@ OPINION: Mapping[str, float | str] = {
 def at(hour: float) -> datetime:
     """Fleet time."""
     return demo.FLEET_START + timedelta(hours=hour)
+
+
+def _tried() -> list[dict[str, object]]:
+    """What rules would have done to ten machines: the later the rule, the less life is left at the order."""
+    return [
+        {
+            "probability": level / 100,
+            "consecutive": times,
+            "clear_probability": level / 250,
+            "machines": 10,
+            "ordered": 10,
+            "at_order": [34.0 + 2 * k - 0.3 * (level - 50) - times for k in range(10)],
+        }
+        for level in range(30, 95, 5)
+        for times in (3, 4, 5)
+    ]
 
 
 @dataclass
@@ -135,6 +163,7 @@ async def fly(database: Database) -> Flown:
             newest = SILENT_FROM if site == SILENT_SITE else HOURS
             await ledger.record(tx, {Batch(node.edge_node_id, NODE_EPOCH, number): 26 for number in range(1, newest + 1)})
             await ledger.advance(tx, node.edge_node_id, at(newest), Batch(node.edge_node_id, NODE_EPOCH, newest))
+        await model_rules.add(tx, flown.model, _tried())
     return flown
 
 

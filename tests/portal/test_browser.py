@@ -34,6 +34,8 @@ def pages_of(visitor: Visitor, login: str | None) -> list[str]:
             "/work-orders?view=past",
             "/models",
             "/models?said=checks",
+            "/contracts/1",
+            "/contracts/2",
             f"/work-orders/{orders['HK-V01-R']}",
             f"/engines/{roles['PR-V03-L']}",
         ]

@@ -54,6 +54,7 @@ class TimeUse:
 class ContractView:
     """A contract's part of the period. `margin` is availability less guarantee, in percentage points; None without data."""
 
+    contract_id: int
     customer_id: int
     name: str
     tier: str
@@ -96,6 +97,7 @@ def contract_view(part: ContractOutcome) -> ContractView:
     guarantee = float(contract.guaranteed_availability)
     lowest = min(_LOWEST_SHOWN, guarantee - 0.05, (share if share is not None else 1.0) - 0.02)
     return ContractView(
+        contract_id=contract.contract_id,
         customer_id=contract.customer_id,
         name=contract.name,
         tier=contract.tier,

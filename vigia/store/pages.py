@@ -333,3 +333,23 @@ async def order_events(tx: Transaction, work_order_id: int) -> list[OrderEventRo
 async def avoided(tx: Transaction, since: datetime, until: datetime, customer_id: int | None = None) -> AvoidedRow:
     """What predictions came to between `since` and `until`."""
     return await queries.first(tx, "page_avoided", AvoidedRow, since=since, until=until, customer_id=customer_id) or AvoidedRow(0, 0, 0)
+
+
+@dataclass(frozen=True)
+class AssetModelRow:
+    """A model of machine."""
+
+    code: str
+    name: str
+    life_unit: str
+
+
+async def models_of_contract(tx: Transaction, contract_id: int) -> list[AssetModelRow]:
+    """The models of the machines that the contract covers."""
+    return await queries.rows(tx, "page_contract_models", AssetModelRow, contract_id=contract_id)
+
+
+async def customer_name(tx: Transaction, customer_id: int) -> str:
+    """The customer's name; empty if there is none."""
+    name: str | None = await queries.value(tx, "page_customer_name", customer_id=customer_id)
+    return name or ""

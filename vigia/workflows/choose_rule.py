@@ -84,10 +84,15 @@ class OrderRules:
         best = decision.cheapest(tried.values(), costs)
         return ChosenRule(next(key for key, one in tried.items() if one is best), costs, best)
 
+    @property
+    def tried(self) -> Collection[Trial]:
+        """What it is known that each rule would have done, once `of_terms` has looked."""
+        return (self._tried or {}).values()
+
     def own_trial(self) -> Trial | None:
         """What the model's own rule would have done, once `of_terms` has looked; None if it is not among those that were tried."""
         numbers = self.own.probability, self.own.consecutive
-        return next((one for one in (self._tried or {}).values() if (one.rule.probability, one.rule.consecutive) == numbers), None)
+        return next((one for one in self.tried if (one.rule.probability, one.rule.consecutive) == numbers), None)
 
 
 def _trial(row: ModelRule) -> Trial:

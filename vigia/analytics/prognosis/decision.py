@@ -136,6 +136,11 @@ class Trial:
     at_order: tuple[float, ...]
     """life left at the order, ascending: of each of the ordered, or QUANTILES of them that stand for as many each"""
 
+    def lead(self) -> tuple[float, float, float]:
+        """Life left at the order: p10, p50 and p90; zeros without an order."""
+        p10, p50, p90 = np.quantile(self.at_order, (0.1, 0.5, 0.9)).tolist() if self.at_order else (0.0, 0.0, 0.0)
+        return p10, p50, p90
+
     def as_dict(self) -> dict[str, Any]:
         """For the registry of models."""
         return {**self.rule.as_dict(), "machines": self.machines, "ordered": self.ordered, "at_order": list(self.at_order)}

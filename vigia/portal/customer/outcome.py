@@ -60,6 +60,8 @@ class OutcomePage:
     avoided: AvoidedRow
     categories: tuple[str, ...]
     staff: bool
+    times_orders: bool
+    """may see when orders are raised, and why then"""
 
 
 @router.get("/outcome")
@@ -81,6 +83,7 @@ async def show(request: Request, caller: Caller, tx: Transaction, period: str | 
         avoided=await pages.avoided(tx, asked.start, asked.until),
         categories=tuple(category.value for category in SHOWN if total.hours[category.value] > 0),
         staff=caller.customer_id is None,
+        times_orders=caller.kind == "service_manager",
     )
     _ = now_of(ui)
     return answer("customer/outcome.html", page, ui)

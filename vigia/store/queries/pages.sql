@@ -186,3 +186,13 @@ select count(*) filter (where w.verdict = 'confirmed' and w.kind = 'predictive' 
 from failure_case k left join work_order w using (failure_case_id)
 where (%(customer_id)s::int is null or k.customer_id = %(customer_id)s) and k.opened_at < %(until)s
   and coalesce(k.closed_at, %(until)s) >= %(since)s;
+
+-- name: page_contract_models
+-- The models of machines whose roles the contract's customer has.
+select distinct m.code, m.name, m.life_unit
+from contract c join role r using (customer_id) join asset_model m using (asset_model_id)
+where c.contract_id = %(contract_id)s
+order by m.code;
+
+-- name: page_customer_name
+select name from customer where customer_id = %(customer_id)s;
