@@ -71,5 +71,6 @@ cross join lateral (
     ) as newest
 ) as used
 where i.removed_at is null and (%(asset_ids)s::int[] is null or i.asset_id = any(%(asset_ids)s))
-  and (%(contract_id)s::int is null or c.contract_id = %(contract_id)s)
+  and (%(contract_id)s::int is null
+       or c.contract_id = %(contract_id)s and i.customer_id = (select customer_id from contract where contract_id = %(contract_id)s))
 order by i.role_id
