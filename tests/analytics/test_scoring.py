@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -67,6 +67,31 @@ def test_the_command_shows_the_likeliest_to_fail_first_and_stores_nothing(
     assert "no model has a version that begins with '9'" in vigia(*options, "--version", "9").stderr
     with psycopg.connect(dsn) as connection:
         assert connection.execute("select count(*) from vigia.prediction").fetchone() == (0,)
+
+
+async def test_as_the_fleet_stood_at_a_moment_only_what_was_read_until_then_counts(
+    service: Database, version: ModelVersion, dsn: str, tmp_path: Path
+) -> None:
+    everything = await scored(service, version, tmp_path, dsn, InProcess())
+    at = min(one.at for one in everything) - timedelta(hours=5)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(
+            "update vigia.installation set installed_at = %s where asset_id = (select min(asset_id) from vigia.asset)", (at,)
+        )
+    places = await scoring.places(service, version.asset_model_id, at)
+    found = await asyncio.to_thread(scoring.score, version, tmp_path, places, (dsn, "wall"), InProcess())
+    assert len(found) == len(everything) - 1
+    for one in found:
+        (now,) = [other for other in everything if other.serial_number == one.serial_number]
+        assert one.at <= at < now.at
+        assert one.cycles < now.cycles
+        assert one.health >= now.health
+
+
+def test_a_moment_that_is_none_is_refused(vigia: Callable[..., CompletedProcess[str]], dsn: str, tmp_path: Path) -> None:
+    refused = vigia("analytics", "score", "--dsn", dsn, "--home", str(tmp_path), "--at", "yesterday")
+    assert refused.returncode == 2
+    assert "--at yesterday: no time; write it as 2026-01-31T12:00Z" in refused.stderr
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from vigia.analytics.inputs import Inputs, PointMap
 from vigia.analytics.prognosis import model as model_file
 from vigia.analytics.prognosis.model import Prognosis
 from vigia.analytics.prognosis.score import Machine, judge_newest
-from vigia.store import fleet, predictions
+from vigia.store import fleet, installations, predictions
 from vigia.store.database import Clock, Database
 from vigia.store.models import ModelVersion
 from vigia.store.predictions import FollowedPoint, Stretch
@@ -64,19 +64,12 @@ class Place:
     stretch: Stretch
 
 
-async def places(database: Database, asset_model_id: int) -> list[Place]:
-    """All machines of that asset model that stand in a role, by serial number."""
+async def places(database: Database, asset_model_id: int, at: datetime | None = None) -> list[Place]:
+    """All machines of that asset model that stand in a role, or stood in one at `at`, with their readings until then; by serial number."""
     async with database.transaction() as tx:
-        roles, now = await fleet.roles(tx), await fleet.now(tx)
-    found = [
-        Place(role.serial_number, role.site, role.name, Stretch(role.asset_id, role.installed_at, now))
-        for role in roles
-        if role.asset_model_id == asset_model_id
-        and role.asset_id is not None
-        and role.serial_number is not None
-        and role.installed_at is not None
-    ]
-    return sorted(found, key=lambda one: one.serial_number)
+        until = await fleet.now(tx) if at is None else at
+        found = await installations.standing(tx, asset_model_id, until)
+    return [Place(one.serial_number, one.site, one.role, Stretch(one.asset_id, one.installed_at, until)) for one in found]
 
 
 def score(version: ModelVersion, home: Path, found: Sequence[Place], of: tuple[str, Clock], where: Compute) -> list[Scored]:

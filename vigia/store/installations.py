@@ -23,6 +23,17 @@ class Installation:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """A machine where it stood."""
+
+    serial_number: str
+    site: str
+    role: str
+    asset_id: int
+    installed_at: datetime
+
+
+@dataclass(frozen=True)
 class Spare:
     """A machine that could take a role."""
 
@@ -35,6 +46,11 @@ class Spare:
 async def at(tx: Transaction, asset_id: int, reading_at: datetime) -> Installation | None:
     """Where the asset stood when its reading of `reading_at` was taken, or None if it stood nowhere."""
     return await queries.first(tx, "installation_at", Installation, asset_id=asset_id, at=reading_at)
+
+
+async def standing(tx: Transaction, asset_model_id: int, at: datetime) -> list[Standing]:
+    """The machines that stood in a role of that model at `at`, by serial number."""
+    return await queries.rows(tx, "installations_standing", Standing, asset_model_id=asset_model_id, at=at)
 
 
 async def current(tx: Transaction, asset_id: int) -> Installation | None:

@@ -39,3 +39,15 @@ update asset set condition = %(condition)s where asset_id = %(asset_id)s
 -- name: installation_known
 -- Whether the role ever had a machine, or the machine ever a role.
 select exists (select from installation where role_id = %(role_id)s or asset_id = %(asset_id)s)
+
+-- name: installations_standing
+-- Machines of a model and where each stood at `at`, by serial number.
+select a.serial_number, s.name as site, r.name as role, a.asset_id, i.installed_at
+from installation i
+join asset a using (asset_id)
+join role r on r.role_id = i.role_id
+join line l on l.line_id = r.line_id
+join area e on e.area_id = l.area_id
+join site s on s.site_id = e.site_id
+where r.asset_model_id = %(asset_model_id)s and i.installed_at < %(at)s and (i.removed_at is null or %(at)s <= i.removed_at)
+order by a.serial_number
