@@ -94,6 +94,20 @@ async def test_a_prediction_becomes_a_dispatched_order_at_once(plant: Plant, dsn
     assert await plant.value("select state from work_order") == "dispatched"
 
 
+async def test_an_alarm_is_raised_and_returns_to_normal_in_the_order_that_ingest_told_it(plant: Plant, dsn: str) -> None:
+    findings = [await plant.find(1, hour, detector="sensor") for hour in (10, 20)]
+    point_id = await plant.value("select point_id from finding limit 1")
+    async with plant.service.transaction() as tx:
+        for finding_id, hour in zip(findings, (15, 25), strict=True):
+            await defer(tx, "finding_to_alarm", finding_id=finding_id)
+            await defer(tx, "finding_over", asset_id=1, point_id=point_id, detector="sensor", at=at(hour))
+    async with worker(dsn), worker(dsn):
+        await until(lambda: idle(plant))
+    assert await plant.rows("select over_at from finding order by finding_id") == [(at(15),), (at(25),)]
+    states = [state for (state,) in await plant.rows("select state from alarm_event order by alarm_event_id")]
+    assert states == ["unacknowledged", "returned_unacknowledged"] * 2
+
+
 async def test_jobs_of_one_machine_keep_their_order_on_two_workers(plant: Plant, dsn: str) -> None:
     hours = 20
     async with plant.service.transaction() as tx:
