@@ -5,6 +5,7 @@ import pytest
 from ingest_harness import Edge, Line, line, query
 
 from vigia.analytics import detectors
+from vigia.analytics.detectors.together import Baseline
 from vigia.ingest import scoring
 from vigia.store import baselines
 from vigia.store.database import Database
@@ -204,3 +205,21 @@ async def test_sensors_that_part_are_a_finding_once_a_usual_day_is_learned(
         await wire.hear(*(edge.data("R1", hour, **moving_together(hour, broken=True)) for hour in range(800, 900)))
         assert len(query(seeded, together)) == 1
         assert await learner.run() == 0, "the machine's new usual day is not over"
+
+
+async def test_what_a_sensor_told_while_it_was_at_fault_is_not_learned(wire: Line, edge: Edge, seeded: str) -> None:
+    """A wire is loose for thirty hours of the stretch: the sensor reads zero."""
+    await wire.hear(*edge.born())
+    query(seeded, "update installation set installed_at = '2026-01-01 00:00+00' returning 1")
+    for begin in range(1, 600, 50):
+        hours = range(begin, begin + 50)
+        told = {hour: moving_together(hour) | ({"Ps30": 0.0} if 200 <= hour < 230 else {}) for hour in hours}
+        await wire.hear(*(edge.data("R1", hour, **told[hour]) for hour in hours))
+    assert query(seeded, "select detector, why ->> 'fault' from finding") == [("sensor", "drop_out")]
+    query(seeded, "update finding set over_at = '2026-01-10 14:00+00' returning 1")
+    async with Database(seeded, "vigia_service", max_size=2) as database:
+        assert await Learner(database).run() == 1
+    ((body,),) = query(seeded, "select body from baseline")
+    deviations = 1.0 / Baseline.from_bytes(bytes(body)).healthy.inverse[0]  # type: ignore[arg-type]
+    assert 0.3 < deviations.min() < 0.7
+    assert 2.0 < deviations.max() < 5.0

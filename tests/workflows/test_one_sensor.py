@@ -174,13 +174,17 @@ async def test_what_went_wrong_in_the_first_day_and_is_over_is_not_learned_from(
     await plant.rows("update alarm set acknowledged_at = '2026-01-02Z', acknowledged_by = 1 returning 1")
     assert await since() == [0]
     await raised(plant, 30, "T50", detector="sensor")
+    assert await since() == []
     await over(plant, 31, "T50", "sensor")
+    assert await since() == [0]
+    await raised(plant, 32, "T50", detector="together")
+    await over(plant, 33, "T50", "together")
     assert await since() == []
     await plant.say("T50", range(50, 60), [1_400.0] * 10)
-    assert await since() == [31]
-    await learn(plant, 31, 56)
-    await raised(plant, 57, "T50", detector="sensor")
-    await over(plant, 58, "T50", "sensor")
+    assert await since() == [33]
+    await learn(plant, 33, 58)
+    await raised(plant, 59, "T50", detector="together")
+    await over(plant, 60, "T50", "together")
     await plant.say("T50", range(60, 90), [1_400.0] * 30)
     assert await since() == []
 

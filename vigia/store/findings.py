@@ -42,6 +42,16 @@ class Channel:
 
 
 @dataclass(frozen=True)
+class SensorFault:
+    """What a point told was none of the machine: its last `readings` readings up to `at`, and all before `over_at` (None: it still is)."""
+
+    point_id: int
+    at: datetime
+    over_at: datetime | None
+    readings: int
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """The detectors' memory of one edge: `state` holds as many bytes for each of `point_ids`."""
 
@@ -99,6 +109,11 @@ async def channel(tx: Transaction, finding_id: int) -> Channel | None:
 async def keep_second_opinion(tx: Transaction, finding_id: int, opinion: Mapping[str, float | str]) -> None:
     """Keep what a closer look said of the finding, in place of what an earlier one did."""
     await queries.execute(tx, "finding_second_opinion", finding_id=finding_id, opinion=Jsonb(dict(opinion)))
+
+
+async def sensor_faults(tx: Transaction, asset_id: int, since: datetime, until: datetime) -> list[SensorFault]:
+    """The faults of a machine's sensors that lasted between `since` and `until`, by time."""
+    return await queries.rows(tx, "sensor_faults", SensorFault, asset_id=asset_id, since=since, until=until)
 
 
 async def end(tx: Transaction, asset_id: int, point_id: int, detector: str, at: datetime) -> set[int]:

@@ -1,7 +1,7 @@
 """What is healthy of a machine's channels together is learned here, once in each of its lives: after its installation, and after a repair.
 
-A stretch that holds a usual day is learned from, and only while nothing is wrong with the machine. Of a machine that tells very much, the
-beginning of each hour.
+A stretch that holds a usual day is learned from, only while nothing is wrong with the machine, and without what a sensor told while it was
+at fault. Of a machine that tells very much, the beginning of each hour.
 """
 
 from collections.abc import Sequence
@@ -9,14 +9,16 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from vigia.analytics.baselines import learned, rows_of, varying
 from vigia.analytics.detectors.subspace import BaselineError
 from vigia.analytics.detectors.together import LEAST_ROWS
 from vigia.concurrency import unattended
-from vigia.store import baselines, points, predictions, telemetry
+from vigia.store import baselines, findings, points, predictions, telemetry
 from vigia.store.baselines import Hour, NewBaseline, Wanted
 from vigia.store.database import Database
+from vigia.store.findings import SensorFault
 from vigia.store.points import Point
 from vigia.store.predictions import Moment, Stretch
 
@@ -60,7 +62,8 @@ class Learner:
             hours = _enough(await baselines.hours(tx, one.asset_id, one.since, MOST_HOURS))
             moments = await predictions.readings(tx, _stretches(one, hours))
             known = await points.points_of(tx, [one.asset_id])
-        new = await unattended(_learned, one, known, moments)
+            faults = await findings.sensor_faults(tx, one.asset_id, one.since, one.newest_at)
+        new = await unattended(_learned, one, known, moments, faults)
         async with self._database.transaction() as tx:
             await baselines.keep(tx, new)
         log.info("baseline learned", asset=one.asset_id, rows=len(moments), channels=len(new.point_ids))
@@ -85,7 +88,7 @@ def _stretches(one: Wanted, hours: Sequence[Hour]) -> list[Stretch]:
     return found
 
 
-def _learned(one: Wanted, known: Sequence[Point], moments: Sequence[Moment]) -> NewBaseline:
+def _learned(one: Wanted, known: Sequence[Point], moments: Sequence[Moment], faults: Sequence[SensorFault]) -> NewBaseline:
     """Raises BaselineError."""
     columns = [point for point in known if point.kind in {"measurement", "setting"}]
     column_of = {point.point_id: number for number, point in enumerate(columns)}
@@ -94,10 +97,22 @@ def _learned(one: Wanted, known: Sequence[Point], moments: Sequence[Moment]) -> 
         for point_id, value in zip(moment.point_ids, moment.values, strict=True):
             if value is not None and point_id in column_of:
                 row[column_of[point_id]] = value
+    ts = np.array([telemetry.to_us(moment.at) for moment in moments], np.int64)
+    for fault in faults:
+        if fault.point_id in column_of:
+            _leave_out(fault, ts, rows[:, column_of[fault.point_id]])
     used = varying(rows)
     channels = [number for number, point in enumerate(columns) if point.kind == "measurement" and used[number]]
     settings = [number for number, point in enumerate(columns) if point.kind == "setting" and used[number]]
-    ts, rows = rows_of(np.array([telemetry.to_us(moment.at) for moment in moments], np.int64), rows)
+    ts, rows = rows_of(ts, rows)
     baseline = learned(ts, rows[:, channels], rows[:, settings])
     point_ids = [columns[number].point_id for number in (*channels, *settings)]
     return NewBaseline(one.asset_id, one.since, moments[-1].at, point_ids, baseline.to_bytes())
+
+
+def _leave_out(fault: SensorFault, ts: NDArray[np.int64], column: NDArray[np.float64]) -> None:
+    """Let the sensor have told nothing while it was at fault; float64[rows] at `ts`, in place."""
+    told = np.flatnonzero(np.isfinite(column))
+    first = int(np.searchsorted(ts[told], telemetry.to_us(fault.at), side="right")) - fault.readings
+    behind = len(told) if fault.over_at is None else int(np.searchsorted(ts[told], telemetry.to_us(fault.over_at)))
+    column[told[max(first, 0) : behind]] = np.nan

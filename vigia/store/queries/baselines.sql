@@ -3,12 +3,13 @@
 -- name: baselines_wanted
 -- Machines that stand in a role and have told something for `span` since they were installed or their last case was closed, of which nothing is
 -- learned yet. Not those in which something is wrong: a case is open, or an alarm is. What went wrong and is over is not learned from: the time
--- begins anew with its end. That one sensor strayed, and somebody has acknowledged it without a case, is not wrong.
+-- begins anew with its end, but for a sensor's fault, whose readings alone are left out. That one sensor strayed, and somebody has acknowledged it
+-- without a case, is not wrong.
 select i.asset_id, e.since, newest.at as newest_at
 from installation i
 cross join lateral (select greatest(i.installed_at, max(c.closed_at)) as since from failure_case c where c.asset_id = i.asset_id) as life
 cross join lateral (select greatest(life.since, max(a.cleared_at)) as since from alarm a
-                    where a.asset_id = i.asset_id and a.raised_at >= life.since
+                    where a.asset_id = i.asset_id and a.raised_at >= life.since and a.condition !~ '^sensor:'
                       and (a.acknowledged_at is null or a.failure_case_id is not null or a.condition !~ '^(drift|rate):')) as e
 join lateral (select max(l.ts) as at from point p join point_latest l using (point_id) where p.asset_id = i.asset_id) as newest
     on newest.at >= e.since + %(span)s::interval

@@ -21,6 +21,12 @@ where asset_id = %(asset_id)s and detector = %(detector)s and (point_id = %(poin
   and over_at is null and at <= %(at)s
 returning finding_id
 
+-- name: sensor_faults
+select point_id, at, over_at, (why ->> 'readings')::int as readings
+from finding
+where asset_id = %(asset_id)s and detector = 'sensor' and at <= %(until)s and (over_at is null or over_at > %(since)s)
+order by at
+
 -- name: finding_second_opinion
 update finding set second_opinion = %(opinion)s where finding_id = %(finding_id)s
 
