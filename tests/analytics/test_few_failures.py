@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vigia.analytics.evaluate import cmapss, turbofan
+from vigia.analytics.prognosis import features
 from vigia.analytics.prognosis.errors import TrainingDataError
 from vigia.analytics.prognosis.explain import AGE, LEAST_LOSS
 from vigia.analytics.prognosis.follow import Cycle, Follower, Outcome
@@ -67,6 +68,17 @@ def test_the_interval_of_few_machines_is_wide(five: Prognosis, runs: list[cmapss
         for outcome, left in zip(follow(five, history), history.remaining, strict=True)
     ]
     assert np.mean(inside) > 0.75
+
+
+@pytest.mark.parametrize("first", [0, 9])
+def test_the_interval_of_three_machines_holds_what_it_says(first: int, runs: list[cmapss.Run]) -> None:
+    known = turbofan.histories(runs[first : first + 3])
+    model, inside = train(known, turbofan.options(30.0)), []
+    for history in turbofan.histories(runs[:first] + runs[first + 3 :]):
+        (rows,) = features.of_histories(model.spec, [np.hstack((history.settings, history.sensors))], [history.ages])
+        said, life = model.forecast(rows), np.minimum(history.remaining, model.life_cap)
+        inside += ((said.p10 <= life) & (life <= said.p90)).tolist()
+    assert np.mean(inside) > 0.8
 
 
 def test_one_failure_is_too_few(runs: list[cmapss.Run]) -> None:

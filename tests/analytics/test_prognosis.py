@@ -18,6 +18,8 @@ from vigia.analytics.prognosis.errors import ModelFileError
 from vigia.analytics.prognosis.follow import Cycle, Follower, Outcome
 from vigia.analytics.prognosis.horizons import Horizons, of_life
 from vigia.analytics.prognosis.model import Method, Prognosis, lowest_health
+from vigia.analytics.prognosis.raw import Raw
+from vigia.analytics.prognosis.spread import Spread
 from vigia.analytics.prognosis.train import History
 
 pytestmark = pytest.mark.xdist_group("prognosis")  # one process trains the model for both modules
@@ -52,10 +54,10 @@ class Witness:
     def __init__(self, rows: np.ndarray) -> None:
         self.fitted = set(rows[:, 0])
 
-    def __call__(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, rows: np.ndarray) -> Raw:
         assert self.fitted.isdisjoint(rows[:, 0])
         self.predicted.update(rows[:, 0])
-        return np.zeros(len(rows)), np.zeros(len(rows))
+        return Raw(np.zeros(len(rows)), np.zeros(len(rows)), rows[:, :1])
 
     def chances(self, rows: np.ndarray, _life: np.ndarray, horizons: tuple[float, ...]) -> np.ndarray:
         return np.zeros((len(rows), len(horizons)))
@@ -264,26 +266,55 @@ def test_the_reliability_curve_tells_what_was_said_and_what_happened() -> None:
 
 
 @pytest.mark.parametrize("wanted", [0.8, 0.9])
-def test_intervals_hold_the_life_as_often_as_they_say_at_any_moment_of_new_machines(wanted: float) -> None:
+@pytest.mark.parametrize("apart", [0.0, 4.0, 30.0])
+def test_intervals_hold_the_life_as_often_as_they_say_whatever_the_quantiles_said(wanted: float, apart: float) -> None:
     generator = np.random.default_rng(2)
     low, high = (1 - wanted) / 2, (1 + wanted) / 2
+
+    def told(seen: OutOfUnit) -> np.ndarray:
+        return seen.predicted + np.array([[-apart], [0.0], [apart]])
+
     near, far = [], []
     for _ in range(10):
         known, _ = fleet(generator, 100)
-        intervals = LifeIntervals.fit((low, 0.5, high), known, 125.0)
+        intervals = LifeIntervals.fit((low, 0.5, high), told(known), known, 125.0)
         new, at = fleet(generator, 400)
-        inside = (intervals(low, new.predicted) <= new.life) & (new.life <= intervals(high, new.predicted))
+        ends = intervals(told(new), new.predicted)
+        inside = (ends[low] <= new.life) & (new.life <= ends[high])
         near += inside[at][new.predicted[at] < 100].tolist()
         far += inside[at][new.predicted[at] >= 100].tolist()
     assert np.mean(near) == pytest.approx(wanted, abs=0.04)
-    assert np.mean(far) > wanted - 0.04  # where nine of ten live longer than the cap, the shortest interval holds nine of ten
+    assert np.mean(far) > wanted - 0.04  # where most live longer than the cap, the shortest interval may hold more
 
 
 def test_with_few_machines_nothing_seen_is_left_out() -> None:
     known, _ = fleet(np.random.default_rng(3), 5)
-    intervals = LifeIntervals.fit((0.05, 0.5, 0.95), known, 125.0)
-    inside = (intervals(0.05, known.predicted) <= known.life) & (known.life <= intervals(0.95, known.predicted))
-    assert inside.mean() > 0.98
+    told = np.tile(known.predicted, (3, 1))
+    ends = LifeIntervals.fit((0.05, 0.5, 0.95), told, known, 125.0)(told, known.predicted)
+    assert np.mean((ends[0.05] <= known.life) & (known.life <= ends[0.95])) > 0.98
+
+
+def test_ends_that_would_cross_meet_and_none_leaves_the_range_of_lives() -> None:
+    known, _ = fleet(np.random.default_rng(4), 100)
+    wide = known.life + np.array([[-40.0], [-20.0], [1.0], [20.0], [40.0]])
+    intervals = LifeIntervals.fit((0.05, 0.1, 0.5, 0.9, 0.95), wide, replace(known, predicted=known.life), 125.0)
+    narrow = np.linspace(-5, 130, 200) + np.array([[-3.0], [-2.0], [6.0], [2.0], [3.0]])
+    ends = np.array(list(intervals(narrow, narrow[2]).values()))
+    assert (np.diff(ends, axis=0) >= 0).all()
+    assert ends.min() == 0
+    assert ends.max() == 125
+
+
+def test_quantiles_follow_what_the_mean_does_not_know() -> None:
+    generator = np.random.default_rng(6)
+    mean, doubt = generator.uniform(30, 100, 20_000), generator.uniform(1, 20, 20_000)
+    signs, life = np.column_stack((mean, doubt)), mean + doubt * generator.normal(0, 1, 20_000)
+    low, middle, high = Spread.fit((0.1, 0.5, 0.9), signs[:15_000], life[:15_000])(signs[15_000:])
+    unseen, doubt = life[15_000:], doubt[15_000:]
+    assert np.mean(unseen < middle) == pytest.approx(0.5, abs=0.03)
+    for some in (doubt < 5, doubt > 15):
+        assert np.mean(unseen[some] < low[some]) == pytest.approx(0.1, abs=0.04)
+        assert np.mean(unseen[some] > high[some]) == pytest.approx(0.1, abs=0.04)
 
 
 def test_outcomes_do_not_depend_on_how_cycles_arrive(model: Prognosis, runs: list[cmapss.Run], unseen: list[list[Outcome]]) -> None:

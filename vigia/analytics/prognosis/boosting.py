@@ -15,6 +15,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 from vigia.analytics.prognosis.features import PER_SENSOR
 from vigia.analytics.prognosis.forest import Forest
 from vigia.analytics.prognosis.horizons import of_life
+from vigia.analytics.prognosis.raw import Raw
 
 SEED = 20260101
 _SETTINGS: Mapping[str, Any] = {
@@ -29,6 +30,15 @@ _SETTINGS: Mapping[str, Any] = {
 
 
 _PATIENT: Mapping[str, Any] = {**_SETTINGS, "learning_rate": 0.03, "max_features": 0.2}
+_FEW_SIGNS: Mapping[str, Any] = {
+    **_SETTINGS,
+    "loss": "quantile",
+    "learning_rate": 0.1,
+    "max_iter": 60,
+    "max_leaf_nodes": 8,
+    "min_samples_leaf": 300,  # a machine has some 200 rows: no leaf is one machine's
+    "max_features": 1.0,
+}
 _PATIENCE = 3  # so many times the trees, for the smaller steps
 ROWS_AT_ONCE = 512
 _LEVEL = PER_SENSOR.index("level")
@@ -37,6 +47,11 @@ _LEVEL = PER_SENSOR.index("level")
 def classifier(trees: int) -> HistGradientBoostingClassifier:
     """Learns whether a machine fails within the horizon."""
     return HistGradientBoostingClassifier(**_SETTINGS, max_iter=trees)
+
+
+def quantile(level: float) -> HistGradientBoostingRegressor:
+    """Learns the quantile of remaining life at `level`, less the mean, from little: the wear of the machine and that mean."""
+    return HistGradientBoostingRegressor(**_FEW_SIGNS, quantile=level)
 
 
 def regressor(trees: int) -> HistGradientBoostingRegressor:
@@ -49,7 +64,7 @@ def _threads() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _one_thread() -> AbstractContextManager[object]:
+def one_thread() -> AbstractContextManager[object]:
     """Keep OpenMP to the calling thread: its threads wait for each other by spinning, which on a busy machine took ten times as long."""
     limited: AbstractContextManager[object] = _threads().limit(limits=1, user_api="openmp")
     return limited
@@ -103,21 +118,21 @@ class Boosters:
     def fit(cls, fails: Examples, lives: Examples, trees: int) -> Self:
         """Learn both. `trees` of the classifier; the regressor learns by smaller steps, and has more for that."""
         fusion = Fusion.fit(lives.features, lives.answer)
-        with _one_thread():
+        with one_thread():
             return cls(
                 fusion,
                 Forest.of(classifier(trees).fit(fusion(fails.features), fails.answer)),
                 Forest.of(regressor(trees).fit(fusion(lives.features), lives.answer)),
             )
 
-    def __call__(self, features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Uncalibrated failure probability and mean remaining life, in life units, of each row of features."""
-        odds, life = np.empty(len(features)), np.empty(len(features))
+    def __call__(self, features: NDArray[np.float64]) -> Raw:
+        """What is told of each row of features; its signs are the mean life and the fused channel."""
+        odds, signs = np.empty(len(features)), np.empty((len(features), 1 + len(PER_SENSOR)))
         for first in range(0, len(features), ROWS_AT_ONCE):
             some = slice(first, first + ROWS_AT_ONCE)
             x = self.fusion(features[some])
-            odds[some], life[some] = self.classifier(x), self.regressor(x)
-        return 1 / (1 + np.exp(-odds)), life
+            odds[some], signs[some, 0], signs[some, 1:] = self.classifier(x), self.regressor(x), x[:, features.shape[1] :]
+        return Raw(1 / (1 + np.exp(-odds)), signs[:, 0].copy(), signs)
 
     def chances(self, _features: NDArray[np.float64], life: NDArray[np.float64], horizons: Sequence[float]) -> NDArray[np.float64]:
         """Failure probability within each of `horizons` (float64[machines, horizons]), not calibrated, from the life just predicted."""

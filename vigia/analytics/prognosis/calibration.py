@@ -1,9 +1,10 @@
 """Make the trees' numbers honest, on machines that the trees have not seen.
 
-Probabilities: logistic calibration (Platt) of the classifier's log-odds. Intervals of remaining life: conformal, with the
-machine as the unit of exchange, since the cycles of one machine are anything but independent (hierarchical conformal prediction,
-Lee, Barber and Willett 2023). What the predicted mean missed is looked at one moment a machine, any moment as likely as another, among
-the machines of which about the same was predicted (localized conformal prediction, Guan 2023).
+Probabilities: logistic calibration (Platt) of the classifier's log-odds. Intervals of remaining life:
+conformalized quantiles (Romano, Patterson and Candes 2019), with the machine as the unit of exchange, since the cycles of one machine are
+anything but independent (hierarchical conformal prediction, Lee, Barber and Willett 2023). What they missed is looked at one moment a
+machine, any moment as likely as another, among the machines of which about the same was predicted (localized conformal prediction, Guan
+2023).
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,11 +18,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 EDGE = 1e-6
 MOST_ODDS = 700.0  # log-odds beyond which a float is 0 or 1
-KNOTS = 26
-REACH = 2.0
-"""A knot looks at what was predicted up to so many knots away, the farther the less."""
-TAILS = 41
-"""So many nested intervals are tried, from one that leaves nothing out."""
+KNOTS = 6
+CLOSE = 0.5
+"""In life units. An end so near the cap is there: nothing lies above."""
 CAUTIONS = tuple(step / 4 for step in range(41))
 _ROUNDING = 1e-12
 
@@ -91,92 +90,69 @@ def caution(seen: OutOfUnit, cap: float) -> float:
 
 @dataclass(frozen=True)
 class LifeIntervals:
-    """The remaining life that goes with a predicted mean: its median, and the ends of intervals that hold it as often as they say."""
+    """Quantiles of remaining life, moved apart or together until their intervals hold it as often as they say, for a machine not seen."""
 
-    knots: NDArray[np.float64]
-    """predicted means, from 0 to the cap; between two of them the ends are interpolated"""
-    ends: Mapping[float, NDArray[np.float64]]
-    """by level, float64[knots]: 0.1 and 0.9 are the ends of the interval that holds the life with 80 %, 0.5 is the median"""
-
-    @classmethod
-    def fit(cls, levels: Sequence[float], seen: OutOfUnit, cap: float) -> Self:
-        """Fit the ends of all `levels`, each below 0.5 with that above it."""
-        knots = np.linspace(0.0, cap, KNOTS)
-        near = _Neighbours.of(knots, seen)
-        middle = [hood.quantiles(np.array([0.5]))[0] for hood in near]
-        ends = {0.5: np.clip(knots + middle, 0.0, cap)}
-        for level in (level for level in levels if level < 0.5):  # noqa: PLR2004
-            ends[level], ends[1 - level] = _interval(1 - 2 * level, knots, near, (seen, cap))
-        return cls(knots, {level: ends[min(ends, key=lambda one: abs(one - level))] for level in levels})
-
-    def __call__(self, level: float, predicted: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The end at `level` for each predicted mean."""
-        return np.interp(predicted, self.knots, self.ends[level])
-
-
-@dataclass(frozen=True)
-class _Neighbours:
-    """The rows predicted near a knot, by what was missing in their prediction, smallest first."""
-
-    rows: NDArray[np.intp]
-    missing: NDArray[np.float64]
-    weight: NDArray[np.float64]
-    """adds up to 1"""
-    below: NDArray[np.float64]
-    """weight of the row and of all before it"""
-    machines: float
-    """so many machines as would weigh the same"""
+    levels: tuple[float, ...]
+    """rising: 0.1 and 0.9 are the ends of the interval that holds the life with 80 %, 0.5 is the median"""
+    cap: float
+    margins: Mapping[float, NDArray[np.float64]]
+    """by the level of the lower end, float64[KNOTS], life units that both ends move outwards at predicted means from 0 to the cap"""
 
     @classmethod
-    def of(cls, knots: NDArray[np.float64], seen: OutOfUnit) -> list[Self]:
-        step, snapshot = knots[1] - knots[0], seen.snapshot_weights()
-        predicted = np.clip(seen.predicted, knots[0], knots[-1])
-        found = []
-        for knot in knots:
-            closeness = np.maximum(1 - np.abs(predicted - knot) / (REACH * step), 0.0)
-            rows = np.flatnonzero(closeness)
-            if not len(rows):
-                rows, closeness = np.array([np.argmin(np.abs(predicted - knot))]), np.ones(len(predicted))
-            missing, weight = (seen.life - seen.predicted)[rows], (closeness * snapshot)[rows]
-            order = np.argsort(missing, kind="stable")
-            of_machine = np.bincount(seen.unit[rows], weight)
-            weight = weight / weight.sum()
-            machines = float(of_machine.sum() ** 2 / np.square(of_machine).sum())
-            found.append(cls(rows[order], missing[order], weight[order], np.cumsum(weight[order]), machines))
-        return found
+    def fit(cls, levels: Sequence[float], told: NDArray[np.float64], seen: OutOfUnit, cap: float) -> Self:
+        """Fit the ends of all `levels`, each below 0.5 with that above it.
 
-    def quantiles(self, levels: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What was missing at these levels: below 0.5 the greatest with at most so much weight before it, else the least reaching it."""
-        low = np.searchsorted(self.below, levels + _ROUNDING, side="right")
-        high = np.searchsorted(self.below, levels - _ROUNDING, side="left")
-        at = np.minimum(np.where(levels < 0.5, low, high), len(self.missing) - 1)  # noqa: PLR2004
-        return np.asarray(self.missing[at])
+        levels : rising
+        told : float64[levels, rows], quantiles of each row of `seen` from trees that had not seen its machine
+        """
+        near = _near(seen, cap)
+        margins = {}
+        for low, high in _pairs(levels):
+            missed = _missed(told[low], told[high], seen.life, cap)
+            margins[levels[low]] = np.array([_margin(missed, weight, seen.unit, levels[high] - levels[low]) for weight in near])
+        return cls(tuple(levels), cap, margins)
+
+    def __call__(self, told: NDArray[np.float64], predicted: NDArray[np.float64]) -> dict[float, NDArray[np.float64]]:
+        """The ends by level, no lower level above a higher one.
+
+        told : float64[levels, machines]; predicted : float64[machines], means
+        """
+        found = np.array(told)
+        for low, high in _pairs(self.levels):
+            margin = np.interp(predicted, np.linspace(0.0, self.cap, KNOTS), self.margins[self.levels[low]])
+            margin = np.maximum(margin, (told[low] - told[high]) / 2)
+            found[low] = np.where(told[low] <= 0, 0.0, told[low] - margin)
+            found[high] = np.where(told[high] >= self.cap - CLOSE, self.cap, told[high] + margin)
+        return dict(zip(self.levels, np.sort(np.clip(found, 0.0, self.cap), axis=0), strict=True))
 
 
-def _interval(
-    wanted: float, knots: NDArray[np.float64], near: Sequence[_Neighbours], of: tuple[OutOfUnit, float]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Both ends, at each knot, of the narrowest of nested intervals that hold the life with `wanted` and one more, unknown machine.
+def _pairs(levels: Sequence[float]) -> list[tuple[int, int]]:
+    """Where each lower end stands in `levels`, and where its upper."""
+    return [(at, len(levels) - 1 - at) for at in range(len(levels) // 2)]
 
-    They leave out the same share below and above, as far as there is any above: far from its end no life exceeds the cap, and what may be
-    missed lies below.
-    """
-    seen, cap = of
-    tails = np.linspace(0.0, 1 - wanted, TAILS)
-    predicted = np.clip(seen.predicted, knots[0], knots[-1])
-    low = np.array([hood.quantiles(tails) for hood in near]) + knots[:, None]
-    high = np.array([hood.quantiles(1 - tails) for hood in near]) + knots[:, None]
-    low, high = np.clip(low, 0.0, cap), np.clip(high, 0.0, cap)
-    missed = np.array(
-        [
-            (seen.life < np.interp(predicted, knots, low[:, tail])) | (seen.life > np.interp(predicted, knots, high[:, tail]))
-            for tail in range(TAILS)
-        ]
-    )
-    chosen = np.zeros(len(knots), dtype=np.int64)
-    for at, hood in enumerate(near):
-        leeway = 1 - min(wanted * (hood.machines + 1) / hood.machines, 1.0)
-        enough = np.flatnonzero(missed[:, hood.rows] @ hood.weight <= leeway + _ROUNDING)
-        chosen[at] = enough[-1] if len(enough) else 0
-    every = np.arange(len(knots))
-    return low[every, chosen], high[every, chosen]
+
+def _near(seen: OutOfUnit, cap: float) -> list[NDArray[np.float64]]:
+    """For each knot the weight of each row, the more the nearer its predicted mean; of the nearest alone where none is near."""
+    predicted, found = np.clip(seen.predicted, 0.0, cap), []
+    for knot in np.linspace(0.0, cap, KNOTS):
+        away = np.abs(predicted - knot)
+        closeness = np.maximum(1 - away * (KNOTS - 1) / cap, 0.0)
+        found.append((closeness if closeness.any() else (away == away.min()).astype(float)) * seen.snapshot_weights())
+    return found
+
+
+def _missed(low: NDArray[np.float64], high: NDArray[np.float64], life: NDArray[np.float64], cap: float) -> NDArray[np.float64]:
+    """How far each life is outside its interval, less than 0 inside. No life is missed below 0, and none above the cap."""
+    below = np.where(low <= 0, -cap, low - life)
+    return np.maximum(below, np.where(high >= cap - CLOSE, -cap, life - high))
+
+
+def _margin(missed: NDArray[np.float64], weight: NDArray[np.float64], unit: NDArray[np.int64], wanted: float) -> float:
+    """By how much both ends move to hold `wanted` of the weight, of which one more, unknown machine, that was missed, has its part."""
+    of_machine = np.bincount(unit, weight)
+    machines = of_machine.sum() ** 2 / np.square(of_machine).sum()
+    order = np.argsort(missed, kind="stable")
+    order = order[weight[order] > 0]
+    held = np.cumsum(weight[order])
+    enough = min(wanted * (machines + 1) / machines, 1.0) * held[-1]
+    return float(missed[order[np.searchsorted(held, enough * (1 - _ROUNDING))]])

@@ -18,9 +18,11 @@ from vigia.analytics.prognosis.errors import ModelFileError
 from vigia.analytics.prognosis.explain import AGE, LEAST_HEALTH, LEAST_LOSS, LEAST_PROBABILITY, Reasons
 from vigia.analytics.prognosis.features import FeatureBank, FeatureSpec, Observed
 from vigia.analytics.prognosis.horizons import Horizons
+from vigia.analytics.prognosis.raw import Raw
 from vigia.analytics.prognosis.similar import Cases, Library
+from vigia.analytics.prognosis.spread import Spread
 
-FORMAT = 6
+FORMAT = 7
 """Raised when the stored classes change: an older file is refused with a sentence instead of failing inside."""
 REPORTED = 5
 
@@ -36,8 +38,8 @@ class Method(StrEnum):
 class Judge(Protocol):
     """What was learned: `Boosters`, `Wear` or `Survival`."""
 
-    def __call__(self, features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Failure probability, not calibrated, and mean remaining life of each row of features."""
+    def __call__(self, features: NDArray[np.float64]) -> Raw:
+        """What is told of each row of features."""
         ...
 
     def chances(self, features: NDArray[np.float64], life: NDArray[np.float64], horizons: Sequence[float]) -> NDArray[np.float64]:
@@ -91,6 +93,7 @@ class Prognosis:
     judge: Judge
     calibration: ProbabilityCalibration
     horizons: Horizons
+    spread: Spread
     intervals: LifeIntervals
     caution: float
     """what the cautious estimate is below the mean, in life units"""
@@ -110,8 +113,8 @@ class Prognosis:
 
     def forecast(self, features: NDArray[np.float64]) -> Forecast:
         """Predict from features (float64[machines, features], as `FeatureBank.step` returns them)."""
-        raw, life = self.judge(features)
-        quantiles = {level: self.intervals(level, life) for level in self.intervals.ends}
+        raw, life, signs = self.judge(features)
+        quantiles = self.intervals(self.spread(signs), life)
         health = 100.0 * np.clip(quantiles[0.5] / self.healthy_life, 0.0, 1.0)
         expected, cautious = np.clip(life, 0.0, self.life_cap), np.clip(life - self.caution, 0.0, self.life_cap)
         probability = self.calibration(raw)

@@ -12,6 +12,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from vigia.analytics.prognosis.raw import Raw
+
 ASSUMED_SHAPE = 3.0
 """Machines wear out: the older, the more often they fail."""
 _SHAPES = (0.2, 50.0)
@@ -61,10 +63,11 @@ class Survival:
     horizon: float
     cap: float
 
-    def __call__(self, features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Failure probability and mean remaining life of each row of features."""
+    def __call__(self, features: NDArray[np.float64]) -> Raw:
+        """What is told of each row of features."""
         age = features[:, -1]
-        return 1 - self.weibull.survival(age, self.horizon), self.weibull.mean_life(age, self.cap)
+        life = self.weibull.mean_life(age, self.cap)
+        return Raw(1 - self.weibull.survival(age, self.horizon), life, life[:, None])
 
     def chances(self, features: NDArray[np.float64], _life: NDArray[np.float64], horizons: Sequence[float]) -> NDArray[np.float64]:
         """Failure probability within each of `horizons` (float64[machines, horizons]) of machines that became so old."""

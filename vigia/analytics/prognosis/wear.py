@@ -14,6 +14,7 @@ from sklearn.linear_model import Ridge
 
 from vigia.analytics.prognosis.features import PER_SENSOR
 from vigia.analytics.prognosis.horizons import of_life
+from vigia.analytics.prognosis.raw import Raw
 
 KINDS = ("level", "fast")
 """What of each sensor counts: its average, and how far that has left the baseline."""
@@ -44,12 +45,12 @@ class Wear:
         weights[columns] = line.coef_
         return cls(weights, float(line.intercept_), sensors, horizon)
 
-    def __call__(self, features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Failure probability, not calibrated, and mean remaining life of each row of features."""
+    def __call__(self, features: NDArray[np.float64]) -> Raw:
+        """What is told of each row of features."""
         life = np.full(len(features), self.intercept)
         for column in np.flatnonzero(self.weights):  # one after the other: the same whoever else is in the batch
             life += self.weights[column] * features[:, column]
-        return of_life(life, (self.horizon,))[:, 0], life
+        return Raw(of_life(life, (self.horizon,))[:, 0], life, life[:, None])
 
     def chances(self, _features: NDArray[np.float64], life: NDArray[np.float64], horizons: Sequence[float]) -> NDArray[np.float64]:
         """Failure probability within each of `horizons` (float64[machines, horizons]), not calibrated, from the life just predicted."""
