@@ -249,6 +249,27 @@ def test_calibration_finds_overconfidence() -> None:
     assert calibrated[calibrated > 0.8].mean() == pytest.approx(fails[calibrated > 0.8].mean(), abs=0.02)
 
 
+def test_calibration_finds_a_doubt_of_one_side_only_where_failures_are_many() -> None:
+    generator = np.random.default_rng(1)
+    told = generator.uniform(0, 1, 40_000)
+    fails = generator.random(40_000) < told**3  # what is sound is told as it is, what fails three times as likely
+    many, few = ProbabilityCalibration.fit(told, fails), ProbabilityCalibration.fit(told[:100], fails[:100])
+    assert np.abs(many(told) - told**3).max() < 0.05
+    assert many.failing - many.sound > 1 > abs(few.failing - few.sound)
+    logistic = ProbabilityCalibration.fit(told, fails, np.inf)
+    assert logistic.failing == logistic.sound
+    assert np.mean((many(told) - fails) ** 2) < np.mean((logistic(told) - fails) ** 2)
+
+
+def test_calibration_never_turns_the_order_round() -> None:
+    told = np.linspace(0.01, 0.99, 200)
+    backwards = ProbabilityCalibration.fit(told, told < 0.3)
+    assert backwards(told) == pytest.approx(np.mean(told < 0.3))
+    one_sided = ProbabilityCalibration.fit(told, (told > 0.2) & (told < 0.7), 1e-9)
+    assert min(one_sided.failing, one_sided.sound) == 0
+    assert (np.diff(one_sided(told)) >= 0).all()
+
+
 def fleet(generator: np.random.Generator, machines: int) -> tuple[OutOfUnit, np.ndarray]:
     """Machines whose cycles err together and whose lives exceed the cap, where the predicted mean is drawn in; and a moment of each."""
     cycles = generator.integers(130, 300, machines)

@@ -220,6 +220,22 @@ def cmapss(
 
 
 @evaluate_app.command()
+def calibration(
+    data: Annotated[Path, typer.Option(help="Folder with train_ files, plain or gzip.")],
+    subset: Annotated[str, typer.Option(help="Which data set: FD001, FD002 ...")] = "FD001",
+    dask: Dask = None,
+    as_json: AsJson = False,
+) -> None:
+    """NASA C-MAPSS: ways to calibrate a failure probability, compared on engines of train_ that were not learned from."""
+    from vigia.analytics import compute
+    from vigia.analytics.evaluate.calibrations import evaluate as compare
+
+    with compute.at(dask) as where:
+        found = compare(data, subset, where)
+    _tell(found, as_json=as_json)
+
+
+@evaluate_app.command()
 def nab(data: Folder, out: Out = None, plots: Plots = None, as_json: AsJson = False) -> None:
     """Numenta Anomaly Benchmark: streaming scores for each file, and the benchmark's score, by one threshold for all files."""
     from vigia.analytics.evaluate import nab as benchmark

@@ -149,8 +149,17 @@ def evaluate(folder: Path, subset: str, horizon: float = 30.0, where: Compute = 
     return result, Predicted(capped, at_last.cautious, at_last.quantiles[0.05], at_last.quantiles[0.95])
 
 
-def _read(folder: Path, subset: str) -> _Data:
+def read_learned(folder: Path, subset: str) -> list[History]:
+    """The engines of `train_<subset>`. Raises CmapssError."""
     learned = histories(cmapss.read_runs(cmapss.find(folder, f"train_{subset}.txt")))
+    if not any(np.ptp(history.sensors[np.isfinite(history.sensors).all(axis=1)], axis=0).any() for history in learned):
+        message = f"train_{subset} holds no sensor that ever changes; there is nothing to learn from."
+        raise cmapss.CmapssError(message)
+    return learned
+
+
+def _read(folder: Path, subset: str) -> _Data:
+    learned = read_learned(folder, subset)
     tests = cmapss.read_runs(cmapss.find(folder, f"test_{subset}.txt"))
     truth = cmapss.read_remaining(cmapss.find(folder, f"RUL_{subset}.txt"))
     if len(truth) != len(tests):
@@ -158,9 +167,6 @@ def _read(folder: Path, subset: str) -> _Data:
         raise cmapss.CmapssError(message)
     if not (np.isfinite(truth) & (truth >= 0)).all():
         message = f"RUL_{subset} holds a line that is not 0 or more cycles."
-        raise cmapss.CmapssError(message)
-    if not any(np.ptp(history.sensors[np.isfinite(history.sensors).all(axis=1)], axis=0).any() for history in learned):
-        message = f"train_{subset} holds no sensor that ever changes; there is nothing to learn from."
         raise cmapss.CmapssError(message)
     return _Data(learned, tests, truth)
 

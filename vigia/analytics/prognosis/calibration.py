@@ -1,6 +1,6 @@
 """Make the trees' numbers honest, on machines that the trees have not seen.
 
-Probabilities: logistic calibration (Platt) of the classifier's log-odds. Intervals of remaining life:
+Probabilities: beta calibration (Kull, Silva Filho and Flach 2017), of which the logistic one is the middle. Intervals of remaining life:
 conformalized quantiles (Romano, Patterson and Candes 2019), with the machine as the unit of exchange, since the cycles of one machine are
 anything but independent (hierarchical conformal prediction, Lee, Barber and Willett 2023). What they missed is looked at one moment a
 machine, any moment as likely as another, among the machines of which about the same was predicted (localized conformal prediction, Guan
@@ -18,36 +18,60 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 EDGE = 1e-6
 MOST_ODDS = 700.0  # log-odds beyond which a float is 0 or 1
+RIDGE = 100.0
+"""What draws the two slopes together: a handful of failures cannot tell them apart, many can."""
 KNOTS = 6
 CLOSE = 0.5
 """In life units. An end so near the cap is there: nothing lies above."""
 CAUTIONS = tuple(step / 4 for step in range(41))
+_WEAK = 1e6  # the inverse of a ridge that only keeps slopes finite
 _ROUNDING = 1e-12
 
 
-def _log_odds(probability: NDArray[np.float64]) -> NDArray[np.float64]:
-    inside = np.clip(probability, EDGE, 1 - EDGE)
-    return np.asarray(np.log(inside / (1 - inside)))
+def _slopes(columns: Sequence[NDArray[np.float64]], fails: NDArray[np.bool_]) -> tuple[list[float], float]:
+    """The logistic regression of what happened on these columns: their weights, and the intercept."""
+    line = LogisticRegression(C=_WEAK, solver="newton-cholesky").fit(np.column_stack(columns), fails)
+    return line.coef_[0].tolist(), float(line.intercept_[0])
 
 
 @dataclass(frozen=True)
 class ProbabilityCalibration:
-    """Calibrated log-odds = slope * log-odds + intercept."""
+    """Calibrated log-odds = failing * ln(p) - sound * ln(1 - p) + intercept; neither slope is below 0, so the order of machines stays."""
 
-    slope: float
+    failing: float
+    sound: float
     intercept: float
 
     @classmethod
-    def fit(cls, probability: NDArray[np.float64], fails: NDArray[np.bool_]) -> Self:
-        """Fit on out-of-unit probabilities (float64[rows]) and what happened (bool[rows]). Sums on one thread: always the same bits."""
+    def fit(cls, probability: NDArray[np.float64], fails: NDArray[np.bool_], ridge: float = RIDGE) -> Self:
+        """Fit on out-of-unit probabilities (float64[rows]) and what happened (bool[rows]). Sums on one thread: always the same bits.
+
+        A `ridge` without end makes it the logistic calibration (Platt), with one slope.
+        """
+        up, down = _logs(probability)
+        scale = (_WEAK * ridge) ** -0.5
         with threadpool_limits(1, user_api="blas"):
-            line = LogisticRegression(C=1e6).fit(_log_odds(probability)[:, None], fails)
-        return cls(float(line.coef_[0, 0]), float(line.intercept_[0]))
+            (both, apart), intercept = _slopes((up + down, scale * (up - down)), fails)
+            failing, sound = both + scale * apart, both - scale * apart
+            if failing < 0:
+                failing, ((sound,), intercept) = 0.0, _slopes((down,), fails)
+            elif sound < 0:
+                sound, ((failing,), intercept) = 0.0, _slopes((up,), fails)
+        if min(failing, sound) < 0:
+            return cls(0.0, 0.0, float(np.log(fails.mean() / (1 - fails.mean()))))
+        return cls(failing, sound, intercept)
 
     def __call__(self, probability: NDArray[np.float64]) -> NDArray[np.float64]:
         """Calibrated probability, between 0 and 1."""
-        odds = np.clip(self.slope * _log_odds(probability) + self.intercept, -MOST_ODDS, MOST_ODDS)
+        up, down = _logs(probability)
+        odds = np.clip(self.failing * up + self.sound * down + self.intercept, -MOST_ODDS, MOST_ODDS)
         return np.asarray(1 / (1 + np.exp(-odds)))
+
+
+def _logs(probability: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """ln(p) and -ln(1 - p)."""
+    inside = np.clip(probability, EDGE, 1 - EDGE)
+    return np.log(inside), -np.log(1 - inside)
 
 
 def reliability(probability: NDArray[np.float64], fails: NDArray[np.bool_]) -> list[dict[str, float]]:

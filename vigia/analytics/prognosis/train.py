@@ -271,6 +271,14 @@ def unseen(histories: Sequence[History], options: TrainingOptions, where: Comput
     return learned.method, learned.judged.forecast
 
 
+def raw_unseen(histories: Sequence[History], options: TrainingOptions, where: Compute = IN_PROCESS) -> tuple[Raw, NDArray[np.int64]]:
+    """What trees tell of each row of machines they had not seen, not calibrated, and the fold of each row."""
+    ways = [(Method.TREES, fold) for fold in range(int(_folds(histories).max()) + 1)]
+    found = where.map(_learn_from, _Task(histories, options), ways)
+    unseen = _in_order(histories, [one for one in found if isinstance(one, _Unseen)])
+    return unseen.raw, unseen.fold
+
+
 def train(histories: Sequence[History], options: TrainingOptions, where: Compute = IN_PROCESS) -> Prognosis:
     """A model of `histories`, of which some failed at the end. Deterministic, wherever it is computed. Raises TrainingDataError."""
     started = time.perf_counter()
