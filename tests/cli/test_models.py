@@ -7,6 +7,10 @@ from subprocess import CompletedProcess
 import psycopg
 import pytest
 
+WITHIN = [
+    '{"horizon": 30, "brier": 0.02, "brier_of_the_base_rate": 0.1}',
+    '{"horizon": 10, "brier": 0.0123, "brier_of_the_base_rate": 0.05}',
+]
 METRICS = '{"method": "wear", "machines": 5, "out_of_fold": {"brier": 0.02, "rmse_capped": 12.5}}'
 
 
@@ -29,8 +33,8 @@ def test_a_model_is_put_in_charge_and_rolled_back(
     assert printed("models", "promote", "20260202-b", "--dsn", registered) == "20260202-b is in charge\n"
     listed = printed("models", "list", "--dsn", registered).splitlines()
     assert [line.split()[2:] for line in listed[1:]] == [
-        ["20260202-b", "champion", "wear", "5", "0.02", "12.5"],
-        ["20260101-a", "registered", "wear", "5", "0.02", "12.5"],
+        ["20260202-b", "champion", "wear", "5", "0.02", "12.5", "-"],
+        ["20260101-a", "registered", "wear", "5", "0.02", "12.5", "-"],
     ]
     assert printed("models", "roll-back", "20260202", "--dsn", registered) == "20260101-a is in charge again\n"
     shown = json.loads(printed("models", "show", "20260202", "--json", "--dsn", registered))
@@ -42,6 +46,17 @@ def test_a_model_is_put_in_charge_and_rolled_back(
     ]
     refused = vigia("models", "roll-back", "20260202", "--dsn", registered)
     assert (refused.returncode, refused.stderr) == (2, "vigia: 20260202-b is not in charge.\n")
+
+
+def test_the_list_tells_the_horizons_and_how_good_each_was(registered: str, printed: Callable[..., str]) -> None:
+    with psycopg.connect(registered, autocommit=True) as db:
+        db.execute(
+            "update vigia.model_version set metrics = metrics || %s::jsonb where version = '20260202-b'",
+            ('{"horizons": [' + ", ".join(WITHIN) + "]}",),
+        )
+    listed = printed("models", "list", "--dsn", registered).splitlines()
+    assert listed[0].endswith("  Brier within")
+    assert [line.split("12.5")[1].strip() for line in listed[1:]] == ["10: 0.0123, 30: 0.0200", "-"]
 
 
 def test_a_version_that_names_none_or_several_is_refused(registered: str, vigia: Callable[..., CompletedProcess[str]]) -> None:

@@ -25,6 +25,12 @@ def register(visitor: Visitor, version: str, **figures: float) -> int:
     return int(row[0])
 
 
+def speak(visitor: Visitor, language: str) -> None:
+    """Let the manager's pages be in that language."""
+    with psycopg.connect(visitor.portal.dsn, autocommit=True) as db:
+        db.execute("update vigia.account set language = %s where login = %s", (language, MANAGER))
+
+
 def panel(page: Page, name: str) -> str:
     return page.get_by_role("region", name=name).first.text_content() or ""
 
@@ -51,6 +57,35 @@ def test_one_click_changes_the_model_in_charge_and_one_brings_it_back(visitor: V
     page.get_by_role("button", name="Roll back: 2026.2").click()
     expect(page.locator("[data-said]")).to_contain_text("The model before it is in charge again.")
     assert "2026.1" in panel(page, "In charge")
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "within 10 cycles: 0.0086 always saying the share of failures: 0.0505"),
+        ("es", "en 10 ciclos: 0,0086 diciendo siempre la proporción de fallos: 0,0505"),
+        ("pt", "em 10 ciclos: 0,0086 dizendo sempre a proporção de falhas: 0,0505"),
+    ],
+)
+def test_each_horizon_is_told_with_how_good_it_is(visitor: Visitor, language: str, said: str) -> None:
+    version = f"2026.4-{language}"
+    register(visitor, version)
+    kept = [
+        {"horizon": 60.0, "brier": 0.0246, "brier_of_the_base_rate": 0.2083},
+        {"horizon": 10.0, "brier": 0.0086, "brier_of_the_base_rate": 0.0505},
+    ]
+    with psycopg.connect(visitor.portal.dsn, autocommit=True) as db:
+        db.execute("update vigia.model_version set metrics = metrics || %s where version = %s", (Jsonb({"horizons": kept}), version))
+    speak(visitor, language)
+    try:
+        page = visitor.enter(MANAGER, "/models")
+        unfold(page, version)
+        facts = page.locator("details", has=page.locator("summary", has_text=version)).first
+        expect(facts.get_by_text(said)).to_be_visible()
+        told = facts.text_content() or ""
+    finally:
+        speak(visitor, "en")
+    assert told.index("0086") < told.index("0246")
 
 
 def test_a_click_is_refused_when_the_models_changed_or_the_checks_fail(visitor: Visitor) -> None:

@@ -24,15 +24,22 @@ Version = Annotated[str, typer.Argument(help="The model's version, or the beginn
 
 @app.command("list")
 def list_models(as_json: AsJson = False, home: Home = None, dsn: Dsn = None) -> None:
-    """Show the models, newest first: what each rests on, how good it was on machines it had not seen, which is in charge."""
+    """Show the models, newest first: what each rests on, how good it was on machines it had not seen, which is in charge.
+
+    Behind each horizon, in life units, stands the Brier score of the probability to fail within it.
+    """
+    from vigia.domain.models import horizons
+
     found = in_transaction(_all, home, dsn)
     if as_json:
         typer.echo(json.dumps({"models": [_plain(one) for one in found]}))
         return
-    typer.echo(f"{'asset model':20} {'failure mode':20} {'version':26} {'state':10} {'method':9} {'machines':>8} {'Brier':>7} {'RMSE':>6}")
+    numbers = f"{'machines':>8} {'Brier':>7} {'RMSE':>6}  Brier within"
+    typer.echo(f"{'asset model':20} {'failure mode':20} {'version':26} {'state':10} {'method':9} {numbers}")
     for one in found:
         figures = one.metrics.get("out_of_fold", {})
-        numbers = f"{one.metrics.get('machines', '-'):>8} {figures.get('brier', '-'):>7} {figures.get('rmse_capped', '-'):>6}"
+        within = ", ".join(f"{its.horizon:g}: {its.brier:.4f}" for its in horizons(one.metrics)) or "-"
+        numbers = f"{one.metrics.get('machines', '-'):>8} {figures.get('brier', '-'):>7} {figures.get('rmse_capped', '-'):>6}  {within}"
         typer.echo(
             f"{one.asset_model:20} {one.failure_mode:20} {one.version:26} {one.state:10} {one.metrics.get('method', 'trees'):9} {numbers}"
         )

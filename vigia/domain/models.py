@@ -69,6 +69,26 @@ def complaints(metrics: Mapping[str, object], champion: Mapping[str, object] | N
     return found
 
 
+@dataclass(frozen=True)
+class HorizonFigures:
+    """How good a model's probability of a failure within `horizon` (life units) was on machines that it had not seen."""
+
+    horizon: float
+    brier: float
+    brier_of_the_share: float
+    """of always saying the share of failures"""
+
+
+def horizons(metrics: Mapping[str, object]) -> list[HorizonFigures]:
+    """Of each horizon, shortest first; none of a model that was trained before they were kept."""
+    kept = metrics.get("horizons")
+    found = [
+        HorizonFigures(float(one["horizon"]), float(one["brier"]), float(one["brier_of_the_base_rate"]))
+        for one in (kept if isinstance(kept, list) else [])
+    ]
+    return sorted(found, key=lambda one: one.horizon)
+
+
 def _figures(metrics: Mapping[str, object]) -> dict[str, float]:
     """The numbers under `out_of_fold` and its `orders`."""
     found: dict[str, float] = {}

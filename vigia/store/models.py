@@ -120,6 +120,12 @@ class _Person:
     name: str
 
 
+@dataclass(frozen=True)
+class _Counted:
+    code: str
+    life_unit: str
+
+
 def file_name(failure_mode: str, version: str) -> str:
     """The name of a model's file."""
     return f"{failure_mode}-{version}.joblib"
@@ -214,6 +220,11 @@ async def begin_shadow(tx: Transaction, model: ModelVersion) -> None:
 async def end_shadow(tx: Transaction, model: ModelVersion) -> None:
     """Let `model` predict beside the one in charge no longer; what it said is kept."""
     await queries.execute(tx, "model_end_shadow", model_version_id=model.model_version_id)
+
+
+async def life_units(tx: Transaction) -> dict[str, str]:
+    """In what each asset model's life is counted, by its code."""
+    return {one.code: one.life_unit for one in await queries.rows(tx, "model_life_units", _Counted)}
 
 
 async def approvers(tx: Transaction) -> dict[int, str]:

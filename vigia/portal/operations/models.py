@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse
 
 from vigia.api.session import ServiceManager, Transaction
 from vigia.domain.errors import TransitionRefusedError
-from vigia.domain.models import Complaint, UnfitModelError, complaints
+from vigia.domain.models import Complaint, UnfitModelError, complaints, horizons
 from vigia.portal import words
 from vigia.portal.context import fleet_ui
 from vigia.portal.language import N_, Language
@@ -53,6 +53,15 @@ class DriftView:
 
 
 @dataclass(frozen=True)
+class WithinView:
+    """'within 30 cycles', and the Brier score of the probability to fail within it beside that of always saying the share of failures."""
+
+    within: str
+    brier: float
+    brier_of_the_share: float
+
+
+@dataclass(frozen=True)
 class ModelView:
     """A version, its figures on machines that it had not seen (None: it has none) and what may be done with it."""
 
@@ -70,6 +79,8 @@ class ModelView:
     failures: int | None
     closed_orders: int | None
     complaints: tuple[str, ...]
+    horizons: tuple[WithinView, ...] = ()
+    """shortest first; none of a model that kept none"""
     drift: DriftView | None = None
 
 
@@ -103,15 +114,13 @@ class ModelsPage:
 async def show(request: Request, caller: ServiceManager, tx: Transaction, said: str = "") -> Response:
     """The models."""
     ui = await fleet_ui(request, caller, tx, live=False)
-    language, names, drifts = ui.language, await models.approvers(tx), await model_drift.newest(tx)
-    kinds = []
+    known = _Known(ui.language, await models.approvers(tx), await models.life_units(tx))
+    language, drifts, kinds = ui.language, await model_drift.newest(tx), []
     every = sorted(await models.versions(tx), key=lambda one: (one.asset_model, one.failure_mode))
     for _, versions in groupby(every, key=lambda one: (one.asset_model, one.failure_mode)):
         of_kind = list(versions)
         shadow = next((one for one in of_kind if one.shadow), None)
-        kinds.append(
-            _kind(language, of_kind, names, None if shadow is None else await models.compared(tx, shadow.model_version_id), drifts)
-        )
+        kinds.append(_kind(known, of_kind, None if shadow is None else await models.compared(tx, shadow.model_version_id), drifts))
     page = ModelsPage(
         tuple(kinds),
         said=language.text(_SAID[said]) if said in _SAID else "",
@@ -169,35 +178,40 @@ async def end_shadow(model_version_id: int, caller: ServiceManager, tx: Transact
     return _back("shadow-ended")
 
 
-def _kind(
-    language: Language, versions: Sequence[ModelVersion], names: Mapping[int, str], compared: Compared | None, drifts: Mapping[int, Drift]
-) -> KindView:
+@dataclass(frozen=True)
+class _Known:
+    """What the words for a version are made with: names by account, and in what life is counted by asset model."""
+
+    language: Language
+    names: Mapping[int, str]
+    life_units: Mapping[str, str]
+
+
+def _kind(known: _Known, versions: Sequence[ModelVersion], compared: Compared | None, drifts: Mapping[int, Drift]) -> KindView:
     champion = next((one for one in versions if one.champion), None)
     shadow = next((one for one in versions if one.shadow), None)
     versions_by_id = {one.model_version_id: one.version for one in versions}
 
     def view(row: ModelVersion) -> ModelView:
         against = champion.metrics if champion is not None and champion is not row else None
-        return _view(language, row, names, versions_by_id, complaints(row.metrics, against))
+        return _view(known, row, versions_by_id, complaints(row.metrics, against))
 
     return KindView(
         asset_model=versions[0].asset_model,
         failure_mode=versions[0].failure_mode,
-        champion=None if champion is None else replace(view(champion), drift=_drift(language, drifts.get(champion.model_version_id))),
+        champion=None if champion is None else replace(view(champion), drift=_drift(known.language, drifts.get(champion.model_version_id))),
         shadow=None if shadow is None else view(shadow),
         compared=compared,
         others=tuple(view(one) for one in versions if one is not champion and one is not shadow),
     )
 
 
-def _view(
-    language: Language, row: ModelVersion, names: Mapping[int, str], versions: Mapping[int, str], against: Sequence[Complaint]
-) -> ModelView:
+def _view(known: _Known, row: ModelVersion, versions: Mapping[int, str], against: Sequence[Complaint]) -> ModelView:
     figures = _part(row.metrics, "out_of_fold")
     orders = _part(figures, "orders")
     return ModelView(
         row=row,
-        approver=names.get(row.approved_by or 0, ""),
+        approver=known.names.get(row.approved_by or 0, ""),
         replaces=versions.get(row.replaced_id or 0, ""),
         brier=figures.get("brier"),
         brier_of_the_share=figures.get("brier_of_the_base_rate"),
@@ -207,8 +221,16 @@ def _view(
         machines=row.metrics.get("machines"),
         failures=row.metrics.get("failures"),
         closed_orders=row.metrics.get("closed_orders"),
-        complaints=tuple(words.complaint(language, one) for one in against),
+        complaints=tuple(words.complaint(known.language, one) for one in against),
+        horizons=_horizons(known, row),
     )
+
+
+def _horizons(known: _Known, row: ModelVersion) -> tuple[WithinView, ...]:
+    def within(horizon: float) -> str:
+        return known.language.text("within %(horizon)s", horizon=words.life(known.language, horizon, known.life_units[row.asset_model]))
+
+    return tuple(WithinView(within(one.horizon), one.brier, one.brier_of_the_share) for one in horizons(row.metrics))
 
 
 def _drift(language: Language, found: Drift | None) -> DriftView | None:

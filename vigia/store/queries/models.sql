@@ -61,6 +61,9 @@ where (asset_model_id, failure_mode) = (select asset_model_id, failure_mode from
 -- name: model_end_shadow
 update model_version set shadow = false where model_version_id = %(model_version_id)s
 
+-- name: model_life_units
+select code, life_unit from asset_model
+
 -- name: model_approvers
 select account_id, name from person where account_id in (select approved_by from model_version)
 
