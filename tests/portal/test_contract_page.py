@@ -98,6 +98,16 @@ def test_nobody_else_meets_the_page_or_a_link_to_it(visitor: Visitor, contract_i
     assert answer.status == 403
 
 
+@pytest.mark.parametrize(("login", "guessed"), [(CUSTOMER, ""), (TECHNICIAN, ""), (MANAGER, "guessed")])
+def test_nobody_else_and_no_other_site_states_costs(visitor: Visitor, contract_id: int, login: str, guessed: str) -> None:
+    page = visitor.enter(login, "/outcome")
+    amounts = {"asset_model": "cmapss-fd001", "failure": "1", "visit": "1", "lost_life": "1"}
+    token = page.locator("input[name=csrf_token]").first.input_value()
+    answer = page.request.post(f"{visitor.portal.url}/contracts/{contract_id}/costs", form={**amounts, "csrf_token": guessed or token})
+    assert answer.status == 403
+    assert costs(visitor, contract_id) == []
+
+
 def test_there_is_no_page_of_a_contract_that_is_none(visitor: Visitor) -> None:
     page = visitor.enter(MANAGER)
     answer = page.goto(f"{visitor.portal.url}/contracts/2147483647")
