@@ -53,7 +53,7 @@ where contract_id = %(contract_id)s and asset_model_id = (select asset_model_id 
 select i.customer_id, i.role_id, i.asset_id, c.contract_id, c.predictive_lead as lead, m.code as asset_model, m.life_unit, k.failure::float8,
        k.visit::float8, k.lost_life::float8, used.units, used.span
 from installation i
-join role r on r.role_id = i.role_id
+join role r on r.customer_id = i.customer_id and r.role_id = i.role_id
 join asset_model m on m.asset_model_id = r.asset_model_id
 cross join lateral (
     select contract_id, predictive_lead from contract
