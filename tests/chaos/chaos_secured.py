@@ -119,7 +119,9 @@ class Secured:
     def shut_out_after_s(self) -> list[float]:
         """Seconds from each revocation to the moment when the broker refused it and its session had ended."""
         rows = query(
-            self.dsn, "select extract(epoch from shut_out_at - revoked_at)::float from edge_certificate where shut_out_at is not null"
+            self.dsn,
+            "select extract(epoch from shut_out_at - revoked_at)::float from edge_certificate"
+            " where shut_out_at is not null order by shut_out_at",
         )
         return [float(str(took_s)) for (took_s,) in rows]
 
